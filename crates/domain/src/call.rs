@@ -1,0 +1,183 @@
+//! Calls: what is wanted, by whom, and what the session knows that bears on it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::budget::Amounts;
+use crate::capability::{CapabilityRef, Offer};
+use crate::clock::Timestamp;
+use crate::id::{ApprovalId, CallId, Digest, Name};
+use crate::message::Message;
+use crate::principal::Principal;
+
+/// What is wanted of a language model: the conversation so far and what may be used. Which model, with which
+/// instructions and limits, is the revision's business and the door's.
+#[derive(Debug, Clone)]
+pub struct ModelAct {
+    /// Everything said so far, oldest first, append-only.
+    pub messages: Vec<Arc<Message>>,
+    /// What may be used, sorted by name.
+    pub offers: Arc<[Offer]>,
+}
+
+/// What is wanted of a capability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapabilityAct {
+    /// The provider's id of the use that asked for it; its result answers to it.
+    pub use_id: String,
+    /// Which, as the model named it; `Err` keeps a name that resolves to nothing offered.
+    pub capability: Result<CapabilityRef, String>,
+    /// The arguments, as the model wrote them.
+    pub arguments: Value,
+    /// What the model wrote, where it was not valid JSON.
+    pub malformed: Option<String>,
+}
+
+/// One thing wanted, by somebody, with what the session knows.
+#[derive(Debug, Clone)]
+pub struct Ask<A> {
+    /// The call this would be.
+    pub call: CallId,
+    /// 1 for the first attempt; more after an outcome that was lost.
+    pub attempt: u16,
+    /// Who wants it.
+    pub principal: Arc<Principal>,
+    /// What is wanted.
+    pub act: A,
+    /// What the session knows that bears on it.
+    pub facts: Facts,
+}
+
+/// What the session knows that bears on a call.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The latest request for consent to this call, where there was one.
+    pub approval: Option<ApprovalRequest>,
+    /// What a person said to it, where they did.
+    pub verdict: Option<ApprovalVerdict>,
+}
+
+/// A request for consent, bound to the exact call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    /// Its id.
+    pub approval: ApprovalId,
+    /// What would be called.
+    pub capability: CapabilityRef,
+    /// The effective arguments: after defaults, as they would be sent.
+    pub arguments: Value,
+    /// What exactly is consented to.
+    pub binding: Binding,
+    /// What it is worth, in micro-dollars; `None`: unknown, which counts as above every threshold.
+    pub value_usd_micros: Option<i64>,
+    /// Why consent is needed, in one sentence.
+    pub reason: String,
+    /// The group whose people decide.
+    pub by: Name,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// When it turns into denial.
+    pub expires_at: Timestamp,
+}
+
+/// What a consent is bound to: change any of it and the consent is void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// Of the canonical effective arguments.
+    pub arguments: Digest,
+    /// Of the capability's definition and input schema.
+    pub schema: Digest,
+    /// Of the policy set.
+    pub policy_set: Digest,
+    /// Of the agent's descriptor.
+    pub revision: Digest,
+}
+
+/// What a person said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalVerdict {
+    /// To which request.
+    pub approval: ApprovalId,
+    /// Yes or no.
+    pub approved: bool,
+    /// Who.
+    pub person: Name,
+    /// Why; told to the agent.
+    #[serde(default)]
+    pub reason: String,
+    /// New arguments, where they edited them before saying yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Value>,
+    /// When.
+    pub at: Timestamp,
+    /// The control plane's signature over all of the above and the binding (HMAC-SHA-256, base64).
+    pub signature: String,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum CallOutcome {
+    /// The model or capability answered.
+    Answered {
+        /// What is added to the conversation.
+        message: Message,
+        /// Whether the model wants to go on using capabilities, is done, or was cut off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop: Option<Stop>,
+    },
+    /// It failed, and surely had no effect or a known one. What went wrong, where, and what to do next.
+    Failed {
+        /// The sentence.
+        error: String,
+        /// Whether trying again later may help.
+        #[serde(default)]
+        retryable: bool,
+    },
+    /// It was sent, and nobody knows what came of it.
+    Unknown {
+        /// What is known.
+        error: String,
+    },
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// It said all it wanted.
+    Done,
+    /// It wants capabilities used.
+    Use,
+    /// It ran into its output limit.
+    Length,
+    /// It declined.
+    Refused,
+}
+
+/// What a call really came to, written once, when it ends.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// On every meter.
+    pub amounts: Amounts,
+    /// The provider's own usage, raw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Value>,
+    /// The model that says it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_model: Option<String>,
+    /// The hash of the price table that turned usage into money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_table: Option<Digest>,
+    /// Whether it was settled at its worst case because nobody knows ("possibly billed").
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub worst_case: bool,
+    /// How long the door waited for the outside, in milliseconds.
+    #[serde(default)]
+    pub waited_ms: i64,
+    /// Whether a scripted provider answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scripted: bool,
+}

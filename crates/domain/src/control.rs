@@ -1,0 +1,193 @@
+//! Everything that can happen to authority: the records of the control shard. The registry is their fold.
+//! Persisted: kinds and fields are only ever added.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::id::{Digest, Name, SessionId};
+use crate::principal::Autonomy;
+
+/// A kind of descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// An agent.
+    Agent,
+    /// A capability.
+    Capability,
+    /// An upstream MCP server.
+    McpServer,
+    /// A model API.
+    ModelProvider,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Kind::Agent => "Agent",
+            Kind::Capability => "Capability",
+            Kind::McpServer => "McpServer",
+            Kind::ModelProvider => "ModelProvider",
+        })
+    }
+}
+
+/// One applied descriptor: its canonical JSON, addressed by the hash of its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its `metadata.name`.
+    pub name: Name,
+    /// The hash of its canonical JSON, referenced files included.
+    pub revision: Digest,
+    /// The descriptor, valid, with referenced files resolved into text.
+    pub descriptor: Value,
+}
+
+/// What a freeze stops.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "scope", rename_all = "snake_case")]
+pub enum Scope {
+    /// One session.
+    Session {
+        /// Which.
+        session: SessionId,
+    },
+    /// Every session of an agent.
+    Agent {
+        /// Which.
+        agent: Name,
+    },
+    /// Every session of one revision.
+    Revision {
+        /// Which.
+        revision: Digest,
+    },
+    /// Everything on behalf of a person.
+    Person {
+        /// Who.
+        person: Name,
+    },
+    /// Everything.
+    All,
+}
+
+/// Whose key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "holder", rename_all = "snake_case")]
+pub enum KeyHolder {
+    /// An administrator.
+    Admin,
+    /// A person.
+    Person {
+        /// Who.
+        person: Name,
+    },
+    /// An agent.
+    Agent {
+        /// Which.
+        agent: Name,
+    },
+}
+
+/// One case that a person decided, imported for comparison with a shadow-run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HumanCase {
+    /// The case's key.
+    pub case: String,
+    /// What the person did: the columns of the import, as text.
+    pub did: Value,
+}
+
+/// One thing that happened to authority.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ControlEvent {
+    /// Descriptors were applied, all or none.
+    Applied {
+        /// In the order of the file.
+        resources: Vec<Applied>,
+        /// Who applied them.
+        by: String,
+    },
+    /// A descriptor was deleted; sessions that run finish or are killed apart.
+    Deleted {
+        /// Its kind.
+        of: Kind,
+        /// Its name.
+        name: Name,
+        /// Who deleted it.
+        by: String,
+    },
+    /// A person was added, or their groups changed.
+    PersonAdded {
+        /// Who.
+        person: Name,
+        /// The groups they belong to.
+        groups: Vec<Name>,
+    },
+    /// A key was made; only its hash is kept.
+    KeyAdded {
+        /// Its public id.
+        id: String,
+        /// Whose.
+        key_of: KeyHolder,
+        /// SHA-256 of the key.
+        hash: Digest,
+    },
+    /// A key was revoked.
+    KeyRevoked {
+        /// Its public id.
+        id: String,
+    },
+    /// Something was stopped.
+    Frozen {
+        /// What.
+        what: Scope,
+        /// Why.
+        reason: String,
+        /// Who stopped it.
+        by: String,
+    },
+    /// Something was let go on.
+    Unfrozen {
+        /// What.
+        what: Scope,
+        /// Who let it.
+        by: String,
+    },
+    /// What people did, for comparison with a shadow-run.
+    CasesImported {
+        /// The agent compared.
+        agent: Name,
+        /// The cases.
+        cases: Vec<HumanCase>,
+        /// Who imported them.
+        by: String,
+    },
+    /// A person gave an agent's revision more, or less, autonomy.
+    AutonomyGranted {
+        /// The agent.
+        agent: Name,
+        /// The revision that it holds for.
+        revision: Digest,
+        /// How much.
+        autonomy: Autonomy,
+        /// The hash of the report that it rests on.
+        report: Option<Digest>,
+        /// Who gave it.
+        by: String,
+    },
+}
+
+/// A control event with where and when it was recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ControlRecord {
+    /// Its position in the control shard.
+    pub pos: crate::id::Pos,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: ControlEvent,
+}

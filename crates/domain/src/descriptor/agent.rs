@@ -1,0 +1,176 @@
+//! `kind: Agent`: what an agent is for, which model thinks, what it may use and spend, when a person is asked and how
+//! much it does alone.
+
+mod approval;
+mod autonomy;
+mod budgets;
+mod instructions;
+mod memory;
+mod model;
+mod tools;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::field::{Field, Mapping, Reading, Shape, Writer};
+use super::node::Node;
+use super::resource::{Resource, Spec};
+use super::shape::Whole;
+use crate::capability::CapabilityRef;
+use crate::control::Kind;
+use crate::id::Name;
+
+pub use approval::{Approval, DEFAULT_EXPIRES_MS};
+pub use autonomy::{AutonomySpec, Human, Promote};
+pub use budgets::Budgets;
+pub use instructions::{DEFAULT_INSTRUCTIONS, Instructions};
+pub use memory::Memory;
+pub use model::{DEFAULT_MAX_OUTPUT_TOKENS, Model};
+pub use tools::{INTERNAL, INTERNAL_MEMORY};
+
+pub(super) use instructions::file_of;
+
+use tools::{Tool, check_tools};
+
+/// A valid agent.
+pub type Agent = Resource<AgentSpec>;
+
+/// How many turns a session has, where the descriptor does not tell.
+pub const DEFAULT_TURNS: u32 = 60;
+
+/// What an agent is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentSpec {
+    /// What it is for: the head of its prompt. Files are resolved into text.
+    pub instructions: Instructions,
+    /// Which model thinks.
+    pub model: Model,
+    /// What it keeps from one session to the next.
+    pub memory: Memory,
+    /// What it may use, in the descriptor's order, each once.
+    pub tools: Vec<CapabilityRef>,
+    /// What it may spend.
+    pub budgets: Budgets,
+    /// When a person is asked.
+    pub approval: Approval,
+    /// How much it does alone.
+    pub autonomy: AutonomySpec,
+    /// What bounds a session.
+    pub limits: Limits,
+}
+
+/// What bounds a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How often it may ask its model.
+    pub turns: u32,
+}
+
+impl Agent {
+    /// The group whose people decide its requests: the one that it names, or its owner.
+    pub fn approvers(&self) -> &Name {
+        self.spec.approval.by.as_ref().unwrap_or(&self.metadata.owner)
+    }
+
+    /// What it may use: its tools, and those that come with a memory. Each once, sorted by name.
+    pub fn capabilities(&self) -> Vec<CapabilityRef> {
+        let memory: &[&str] = match self.spec.memory {
+            Memory::None => &[],
+            Memory::Persistent { .. } => &INTERNAL_MEMORY,
+        };
+        let implied = memory.iter().filter_map(|name| name.parse().ok()).map(CapabilityRef::Internal);
+        let all = implied.chain(self.spec.tools.iter().cloned());
+        all.map(|tool| (tool.name().clone(), tool)).collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+}
+
+const TURNS: Field<Whole<1, 10_000>> = Field::new("turns", "How often a session may ask its model. Absent: 60.");
+const LIMITS_FIELDS: Mapping = Mapping { rows: &[TURNS.row()], not_yet: &["wall", "depth"] };
+
+impl Shape for Limits {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let fields = LIMITS_FIELDS.open(node, reading)?;
+        let turns = fields.optional(&TURNS, reading)?;
+        Some(Limits { turns: turns.map_or(DEFAULT_TURNS, |Whole(turns)| turns as u32) })
+    }
+
+    fn write(&self) -> Value {
+        Writer::default().put(&TURNS, &Whole(self.turns.into())).done()
+    }
+
+    fn schema() -> Value {
+        LIMITS_FIELDS.schema()
+    }
+}
+
+const INSTRUCTIONS: Field<Instructions> =
+    Field::new("instructions", "What the agent is for: a text, or {file: PATH} beside this file.");
+const MODEL: Field<Model> = Field::required("model", "Which model thinks.");
+const MEMORY: Field<Memory> = Field::new("memory", "What it keeps from one session to the next. Absent: nothing.");
+const TOOLS: Field<Vec<Tool>> = Field::new("tools", "What it may use; everything else is denied.");
+const BUDGETS: Field<Budgets> = Field::new("budgets", "What it may spend, per hour and per day (UTC).");
+const APPROVAL: Field<Approval> = Field::new("approval", "When a person is asked first.");
+const AUTONOMY: Field<AutonomySpec> = Field::new("autonomy", "How much it does alone. Absent: autonomous.");
+const LIMITS: Field<Limits> = Field::new("limits", "What bounds a session.");
+const FIELDS: Mapping = Mapping {
+    rows: &[
+        INSTRUCTIONS.row(),
+        MODEL.row(),
+        MEMORY.row(),
+        TOOLS.row(),
+        BUDGETS.row(),
+        APPROVAL.row(),
+        AUTONOMY.row(),
+        LIMITS.row(),
+    ],
+    not_yet: &["input", "output", "context", "triggers", "concurrency"],
+};
+
+impl Shape for AgentSpec {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let fields = FIELDS.open(node, reading)?;
+        let instructions = fields.optional(&INSTRUCTIONS, reading);
+        let model = fields.required(&MODEL, reading);
+        let memory = fields.optional(&MEMORY, reading);
+        let tools = fields.optional(&TOOLS, reading);
+        let budgets = fields.optional(&BUDGETS, reading);
+        let approval = fields.optional(&APPROVAL, reading);
+        let autonomy = fields.optional(&AUTONOMY, reading);
+        let limits = fields.optional(&LIMITS, reading);
+        let (tools, memory) = (tools?.unwrap_or_default(), memory?.unwrap_or(Memory::None));
+        let tools: Vec<_> = tools.into_iter().map(|Tool(tool)| tool).collect();
+        check_tools(&tools, memory, node, reading)?;
+        Some(AgentSpec {
+            instructions: instructions?.unwrap_or_default(),
+            model: model?,
+            memory,
+            tools,
+            budgets: budgets?.unwrap_or_default(),
+            approval: approval?.unwrap_or_default(),
+            autonomy: autonomy?.unwrap_or_default(),
+            limits: limits?.unwrap_or(Limits { turns: DEFAULT_TURNS }),
+        })
+    }
+
+    fn write(&self) -> Value {
+        Writer::default()
+            .put(&INSTRUCTIONS, &self.instructions)
+            .put(&MODEL, &self.model)
+            .put(&MEMORY, &self.memory)
+            .put(&TOOLS, &self.tools.iter().cloned().map(Tool).collect())
+            .put(&BUDGETS, &self.budgets)
+            .put(&APPROVAL, &self.approval)
+            .put(&AUTONOMY, &self.autonomy)
+            .put(&LIMITS, &self.limits)
+            .done()
+    }
+
+    fn schema() -> Value {
+        FIELDS.schema()
+    }
+}
+
+impl Spec for AgentSpec {
+    const KIND: Kind = Kind::Agent;
+}

@@ -1,0 +1,131 @@
+//! `kind: Capability`: one thing that can be done through an MCP server, what it changes and what it is worth.
+
+use serde_json::Value;
+
+use super::field::{Field, Mapping, Reading, Shape, Writer};
+use super::node::Node;
+use super::resource::{Resource, Spec};
+use super::shape::{Choice, Chosen, Word, expression_schema, read_expression};
+use crate::capability::Effect;
+use crate::control::Kind;
+use crate::expression::Expression;
+use crate::id::Name;
+use crate::message::Trust;
+use crate::money::UsdMicros;
+
+/// A valid capability.
+pub type Capability = Resource<CapabilitySpec>;
+
+/// What a capability is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapabilitySpec {
+    /// The `McpServer` that has the tool.
+    pub server: Name,
+    /// The tool, as the server calls it.
+    pub tool: String,
+    /// What a call changes; absent, the worst is taken: irreversible.
+    pub effect: Effect,
+    /// What a call is worth in dollars, over `args`; `None`: unknown, which counts as above every threshold.
+    pub value_usd: Option<Expression>,
+    /// What a call costs.
+    pub cost_usd: UsdMicros,
+    /// What its answers are marked with.
+    pub labels: Vec<String>,
+    /// How far its answers are trusted; absent, not at all.
+    pub output_trust: Trust,
+}
+
+impl CapabilitySpec {
+    /// What a call with these arguments is worth; `None`: unknown.
+    pub fn value_of(&self, arguments: &Value) -> Option<UsdMicros> {
+        self.value_usd.as_ref()?.usd(&[("args", arguments)]).ok()
+    }
+}
+
+impl Choice for Effect {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("read", Self::Read),
+        ("idempotent", Self::Idempotent),
+        ("write", Self::Write),
+        ("irreversible", Self::Irreversible),
+    ];
+}
+
+impl Choice for Trust {
+    const ALL: &'static [(&'static str, Self)] = &[("trusted", Self::Trusted), ("untrusted", Self::Untrusted)];
+}
+
+/// An expression over `args`: the arguments as they would be sent.
+struct OverArguments(Expression);
+
+impl Shape for OverArguments {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_expression(node, &["args"], reading).map(OverArguments)
+    }
+
+    fn write(&self) -> Value {
+        self.0.source().into()
+    }
+
+    fn schema() -> Value {
+        expression_schema()
+    }
+}
+
+const SERVER: Field<Name> = Field::required("server", "The McpServer that has the tool.");
+const TOOL: Field<Word> = Field::required("tool", "The tool, as the server calls it.");
+const EFFECT: Field<Chosen<Effect>> = Field::new("effect", "What a call changes outside. Absent: irreversible.");
+const VALUE: Field<OverArguments> = Field::new(
+    "value_usd",
+    "An expression over args: what a call is worth in US dollars. No value counts as above every threshold.",
+);
+const COST: Field<UsdMicros> = Field::new("cost_usd", "What one call costs, in US dollars. Absent: nothing.");
+const LABELS: Field<Vec<Word>> = Field::new("labels", "What its answers are marked with.");
+const TRUST: Field<Chosen<Trust>> = Field::new("output_trust", "How far its answers are trusted. Absent: untrusted.");
+const FIELDS: Mapping = Mapping {
+    rows: &[SERVER.row(), TOOL.row(), EFFECT.row(), VALUE.row(), COST.row(), LABELS.row(), TRUST.row()],
+    not_yet: &["undo"],
+};
+
+impl Shape for CapabilitySpec {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let fields = FIELDS.open(node, reading)?;
+        let server = fields.required(&SERVER, reading);
+        let tool = fields.required(&TOOL, reading);
+        let effect = fields.optional(&EFFECT, reading);
+        let value = fields.optional(&VALUE, reading);
+        let cost = fields.optional(&COST, reading);
+        let labels = fields.optional(&LABELS, reading);
+        let trust = fields.optional(&TRUST, reading);
+        Some(CapabilitySpec {
+            server: server?,
+            tool: tool?.0,
+            effect: effect?.map_or(Effect::Irreversible, |Chosen(effect)| effect),
+            value_usd: value?.map(|OverArguments(value)| value),
+            cost_usd: cost?.unwrap_or_default(),
+            labels: labels?.unwrap_or_default().into_iter().map(|Word(label)| label).collect(),
+            output_trust: trust?.map_or(Trust::Untrusted, |Chosen(trust)| trust),
+        })
+    }
+
+    fn write(&self) -> Value {
+        let labels: Vec<_> = self.labels.iter().cloned().map(Word).collect();
+        Writer::default()
+            .put(&SERVER, &self.server)
+            .put(&TOOL, &Word(self.tool.clone()))
+            .put(&EFFECT, &Chosen(self.effect))
+            .put_some(&VALUE, self.value_usd.clone().map(OverArguments).as_ref())
+            .put(&COST, &self.cost_usd)
+            .put_some(&LABELS, (!labels.is_empty()).then_some(&labels))
+            .put(&TRUST, &Chosen(self.output_trust))
+            .done()
+    }
+
+    fn schema() -> Value {
+        FIELDS.schema()
+    }
+}
+
+impl Spec for CapabilitySpec {
+    const KIND: Kind = Kind::Capability;
+}

@@ -1,0 +1,416 @@
+//! Everything that can happen in a session. Persisted: kinds and fields are only ever added, and a golden file per
+//! kind guards old logs. The bodies are sealed; [`Header`] is what stays readable beside them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::budget::{Amounts, Hold};
+use crate::call::{ApprovalRequest, ApprovalVerdict, CallOutcome, Settlement};
+use crate::capability::{CapabilityRef, Effect};
+use crate::decision::{DecidedAt, Refusal, Wait};
+use crate::id::{ApprovalId, CallId, Digest, MailId, Name, TraceId};
+use crate::message::Message;
+use crate::principal::Principal;
+
+/// What every intent to reach the outside carries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The call.
+    pub call: CallId,
+    /// 1 for the first attempt.
+    pub attempt: u16,
+    /// Of the canonical effective request: what exactly will be sent.
+    pub arguments_hash: Digest,
+    /// Of the definition it was checked against: a capability's schema, a model's offered tools.
+    pub schema_hash: Digest,
+    /// Under what it was allowed.
+    pub decided: DecidedAt,
+    /// The most it can come to: what it is settled at if nobody ever knows.
+    pub worst: Amounts,
+    /// What it holds of its budgets until it is settled: its worst case, on every meter that has one.
+    pub holds: Vec<Hold>,
+    /// What the upstream sees as idempotency key: the same for every attempt.
+    pub idempotency_key: String,
+}
+
+/// One thing that happened in a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The session began.
+    SessionStarted {
+        /// Who it is.
+        principal: Principal,
+        /// The caller's own name for it.
+        key: String,
+        /// The trace it belongs to.
+        trace: TraceId,
+        /// The shadow case it works on, where the caller said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        case: Option<String>,
+    },
+    /// Somebody wrote to it.
+    MessageReceived {
+        /// The mail that brought it.
+        mail: MailId,
+        /// Who wrote, where it was a person.
+        from: Option<Name>,
+        /// What they said.
+        message: Message,
+    },
+    /// What the model will be offered, from now on; the list is a shared text of this hash.
+    CapabilitiesOffered {
+        /// Of the canonical JSON of the list of offers.
+        offers: Digest,
+    },
+    /// A model will be asked.
+    ModelRequested {
+        /// The call.
+        intent: Intent,
+        /// Which provider.
+        provider: Name,
+        /// Which model, as it is sent.
+        model: String,
+        /// How many messages of the conversation it is sent.
+        messages: u32,
+        /// The output it may write, in tokens.
+        max_output_tokens: u32,
+        /// Whether the provider is scripted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        scripted: bool,
+    },
+    /// The model's outcome.
+    ModelAnswered {
+        /// The call.
+        call: CallId,
+        /// Which attempt.
+        attempt: u16,
+        /// How it ended.
+        outcome: CallOutcome,
+        /// What it came to.
+        settlement: Settlement,
+    },
+    /// A capability will be used.
+    CallRequested {
+        /// The call.
+        intent: Intent,
+        /// Which.
+        capability: CapabilityRef,
+        /// The effective arguments: what exactly will be sent.
+        arguments: Value,
+        /// What it may change.
+        effect: Effect,
+        /// What it is worth, in micro-dollars, where that is known.
+        value_usd_micros: Option<i64>,
+        /// The consent that it uses up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalId>,
+    },
+    /// The capability's outcome.
+    CallAnswered {
+        /// The call.
+        call: CallId,
+        /// Which attempt.
+        attempt: u16,
+        /// How it ended.
+        outcome: CallOutcome,
+        /// What it came to.
+        settlement: Settlement,
+    },
+    /// Shadow: what would have been sent, and the synthetic result that the agent was given. Nothing was sent.
+    CallRecorded {
+        /// The call, as it would have been.
+        intent: Intent,
+        /// Which capability.
+        capability: CapabilityRef,
+        /// The effective arguments.
+        arguments: Value,
+        /// What it would have changed.
+        effect: Effect,
+        /// What it would have been worth, in micro-dollars.
+        value_usd_micros: Option<i64>,
+        /// What the agent was told.
+        outcome: CallOutcome,
+    },
+    /// The gate said no.
+    CallRefused {
+        /// The call.
+        call: CallId,
+        /// Whether it was a model call.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        model: bool,
+        /// Which capability was wanted, as the model named it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capability: Option<String>,
+        /// Why.
+        refusal: Refusal,
+        /// Under what it was decided.
+        decided: DecidedAt,
+    },
+    /// The gate said not yet.
+    CallWaits {
+        /// The call.
+        call: CallId,
+        /// Whether it is a model call.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        model: bool,
+        /// What it waits for.
+        wait: Wait,
+    },
+    /// A person is asked.
+    ApprovalRequested {
+        /// What they are asked.
+        request: ApprovalRequest,
+        /// Under what it was decided that they must be.
+        decided: DecidedAt,
+    },
+    /// A person answered.
+    ApprovalDecided {
+        /// What they said.
+        verdict: ApprovalVerdict,
+    },
+    /// A request for consent is void: something it was bound to changed, or the session ended.
+    ApprovalWithdrawn {
+        /// Which.
+        approval: ApprovalId,
+        /// Why.
+        reason: String,
+    },
+    /// A call was sent before a crash, and nobody knows what came of it.
+    CallInDoubt {
+        /// The call.
+        call: CallId,
+        /// Which attempt.
+        attempt: u16,
+        /// What the lost attempt is taken to have come to, where nobody is asked: it is repeated, or the session ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settlement: Option<Settlement>,
+    },
+    /// A person said what came of it.
+    CallResolved {
+        /// The call.
+        call: CallId,
+        /// Who.
+        person: Name,
+        /// What they said.
+        resolution: Resolution,
+        /// What it is taken to have come to; nothing, if it did not happen.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settlement: Option<Settlement>,
+    },
+    /// The session sleeps until mail comes, or until `until`.
+    Suspended {
+        /// Why, one per open call.
+        waits: Vec<Wait>,
+        /// What it worked since it woke, in milliseconds, less waiting on doors.
+        compute_ms: i64,
+    },
+    /// The agent answered; a new message wakes it again.
+    Finished {
+        /// What it worked since it woke, in milliseconds.
+        compute_ms: i64,
+    },
+    /// It cannot go on; a new message lets it try again.
+    Failed {
+        /// Why, in one sentence.
+        reason: String,
+        /// The refusal behind it, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<Refusal>,
+        /// What it worked since it woke, in milliseconds.
+        compute_ms: i64,
+    },
+    /// Somebody ended it for good.
+    Killed {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a person says of a write in doubt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum Resolution {
+    /// It happened, with this result.
+    Happened {
+        /// What the agent is told.
+        result: String,
+    },
+    /// It did not: send it again, under the same consent and key.
+    DidNot,
+    /// Let it be; the agent is told that nobody knows.
+    Abandon,
+}
+
+/// What stays readable beside a sealed event. Short names: there is one per event.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The kind.
+    pub k: String,
+    /// Its version.
+    pub v: u16,
+    /// The call's ordinal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<u32>,
+    /// The attempt, where it is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u16>,
+    /// The model or capability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+    /// Hash of the effective arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Digest>,
+    /// Hash of the schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Digest>,
+    /// Under what it was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<DecidedAt>,
+    /// The reservation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// What it came to, raw usage and price table's hash included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settlement>,
+    /// Whether it ended well: `ok`, `failed`, `unknown`, `refused`, or what a person said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// The consent it asks for, answers or uses up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
+}
+
+impl Event {
+    /// The kind, as it is persisted.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::SessionStarted { .. } => "session_started",
+            Event::MessageReceived { .. } => "message_received",
+            Event::CapabilitiesOffered { .. } => "capabilities_offered",
+            Event::ModelRequested { .. } => "model_requested",
+            Event::ModelAnswered { .. } => "model_answered",
+            Event::CallRequested { .. } => "call_requested",
+            Event::CallAnswered { .. } => "call_answered",
+            Event::CallRecorded { .. } => "call_recorded",
+            Event::CallRefused { .. } => "call_refused",
+            Event::CallWaits { .. } => "call_waits",
+            Event::ApprovalRequested { .. } => "approval_requested",
+            Event::ApprovalDecided { .. } => "approval_decided",
+            Event::ApprovalWithdrawn { .. } => "approval_withdrawn",
+            Event::CallInDoubt { .. } => "call_in_doubt",
+            Event::CallResolved { .. } => "call_resolved",
+            Event::Suspended { .. } => "suspended",
+            Event::Finished { .. } => "finished",
+            Event::Failed { .. } => "failed",
+            Event::Killed { .. } => "killed",
+        }
+    }
+
+    /// What stays readable beside the sealed body: hashes, amounts and decisions, never content.
+    pub fn header(&self) -> Header {
+        let mut header = Header { k: self.kind().to_owned(), v: 1, ..Header::default() };
+        match self {
+            Event::ModelRequested { intent, model, .. } => header.intend(intent, model.clone()),
+            Event::CallRequested { intent, capability, approval, .. } => {
+                header.intend(intent, capability.to_string());
+                header.approval = *approval;
+            }
+            Event::CallRecorded { intent, capability, .. } => header.intend(intent, capability.to_string()),
+            Event::ModelAnswered { call, attempt, outcome, settlement }
+            | Event::CallAnswered { call, attempt, outcome, settlement } => {
+                header.name(*call, *attempt);
+                header.end = Some(end_of(outcome).to_owned());
+                header.settled = Some(settlement.clone());
+            }
+            Event::CallRefused { call, capability, refusal, decided, .. } => {
+                header.name(*call, 1);
+                header.what = capability.clone();
+                header.decided = Some(decided.clone());
+                header.end = Some(format!("refused:{:?}", refusal.by).to_lowercase());
+            }
+            Event::CallWaits { call, .. } => header.name(*call, 1),
+            Event::ApprovalRequested { request, decided } => {
+                header.name(request.approval.call, 1);
+                header.what = Some(request.capability.to_string());
+                header.args = Some(request.binding.arguments);
+                header.schema = Some(request.binding.schema);
+                header.decided = Some(decided.clone());
+                header.approval = Some(request.approval);
+            }
+            Event::ApprovalDecided { verdict } => {
+                header.name(verdict.approval.call, 1);
+                header.approval = Some(verdict.approval);
+                header.args = verdict.edited.as_ref().map(Digest::of_json);
+                header.end = Some(if verdict.approved { "approved" } else { "denied" }.to_owned());
+            }
+            Event::ApprovalWithdrawn { approval, .. } => header.approval = Some(*approval),
+            Event::CallInDoubt { call, attempt, settlement } => {
+                header.name(*call, *attempt);
+                header.settled = settlement.clone();
+            }
+            Event::CallResolved { call, settlement, .. } => {
+                header.name(*call, 1);
+                header.settled = settlement.clone();
+            }
+            Event::CapabilitiesOffered { offers } => header.schema = Some(*offers),
+            Event::Suspended { compute_ms, .. } | Event::Finished { compute_ms } | Event::Failed { compute_ms, .. } => {
+                let amounts = Amounts { compute_ms: *compute_ms, ..Amounts::default() };
+                header.settled = Some(Settlement { amounts, ..Settlement::default() });
+            }
+            Event::SessionStarted { .. } | Event::MessageReceived { .. } | Event::Killed { .. } => {}
+        }
+        header
+    }
+
+    /// The call it is about, where it is about one.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Event::ModelRequested { intent, .. }
+            | Event::CallRequested { intent, .. }
+            | Event::CallRecorded { intent, .. } => Some(intent.call),
+            Event::ModelAnswered { call, .. }
+            | Event::CallAnswered { call, .. }
+            | Event::CallRefused { call, .. }
+            | Event::CallWaits { call, .. }
+            | Event::CallInDoubt { call, .. }
+            | Event::CallResolved { call, .. } => Some(*call),
+            Event::ApprovalRequested { request, .. } => Some(request.approval.call),
+            Event::ApprovalDecided { verdict } => Some(verdict.approval.call),
+            Event::ApprovalWithdrawn { approval, .. } => Some(approval.call),
+            Event::SessionStarted { .. }
+            | Event::MessageReceived { .. }
+            | Event::CapabilitiesOffered { .. }
+            | Event::Suspended { .. }
+            | Event::Finished { .. }
+            | Event::Failed { .. }
+            | Event::Killed { .. } => None,
+        }
+    }
+}
+
+impl Header {
+    fn name(&mut self, call: CallId, attempt: u16) {
+        self.call = Some(call.ordinal);
+        self.attempt = (attempt > 1).then_some(attempt);
+    }
+
+    fn intend(&mut self, intent: &Intent, what: String) {
+        self.name(intent.call, intent.attempt);
+        self.what = Some(what);
+        self.args = Some(intent.arguments_hash);
+        self.schema = Some(intent.schema_hash);
+        self.decided = Some(intent.decided.clone());
+        self.holds = intent.holds.clone();
+    }
+}
+
+fn end_of(outcome: &CallOutcome) -> &'static str {
+    match outcome {
+        CallOutcome::Answered { .. } => "ok",
+        CallOutcome::Failed { .. } => "failed",
+        CallOutcome::Unknown { .. } => "unknown",
+    }
+}

@@ -1,0 +1,78 @@
+//! Mail: the only way to wake a session. A person's message, a timer, a decision, a webhook: each is posted from any
+//! node, idempotent by its id, and consumed in the commit that appends what it caused.
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::ApprovalVerdict;
+use crate::clock::Timestamp;
+use crate::event::Resolution;
+use crate::id::{CallId, MailId, Name, SessionId, TraceId};
+use crate::message::Message;
+use crate::principal::Principal;
+
+/// One piece of mail.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mail {
+    /// Chosen by whoever posts it.
+    pub id: MailId,
+    /// To whom.
+    pub session: SessionId,
+    /// When it may be delivered: a timer is mail due later.
+    pub due: Timestamp,
+    /// What it says.
+    pub body: MailBody,
+}
+
+/// What mail says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "mail", rename_all = "snake_case")]
+pub enum MailBody {
+    /// Somebody writes; the session is started if it does not exist.
+    Message {
+        /// How to start it.
+        start: Box<Start>,
+        /// Who writes, where it is a person.
+        from: Option<Name>,
+        /// What they say.
+        message: Message,
+    },
+    /// A person answered a request for consent.
+    Verdict {
+        /// What they said, signed by the control plane.
+        verdict: ApprovalVerdict,
+    },
+    /// A person said what came of a write in doubt.
+    Resolved {
+        /// The call.
+        call: CallId,
+        /// The attempt that they speak of: a later one is not resolved by it.
+        attempt: u16,
+        /// Who.
+        person: Name,
+        /// What they said.
+        resolution: Resolution,
+    },
+    /// Something may have changed: look again.
+    Wake,
+    /// End it for good.
+    Kill {
+        /// Who wants it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How to start a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// Who it is.
+    pub principal: Principal,
+    /// The caller's own name for it.
+    pub key: String,
+    /// The trace it belongs to.
+    pub trace: TraceId,
+    /// The shadow case it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+}

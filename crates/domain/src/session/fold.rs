@@ -1,0 +1,243 @@
+//! How a session's events fold into its state. Nothing is decided here, and nothing can fail: an event that is about
+//! nothing open changes nothing.
+
+use std::sync::Arc;
+
+use super::{CallKind, CallState, OpenCall, Phase, Session};
+use crate::call::{ApprovalVerdict, CallOutcome, Settlement};
+use crate::capability::Effect;
+use crate::clock::Timestamp;
+use crate::decision::{Refusal, RefusedBy};
+use crate::event::{Event, Intent, Resolution};
+use crate::id::CallId;
+use crate::message::{Content, Message, Origin, Part, Role, Trust};
+
+impl Session {
+    /// Folds one event, recorded at `at`.
+    pub fn apply(&mut self, event: &Event, at: Timestamp) {
+        match event {
+            Event::SessionStarted { .. } => {}
+            Event::MessageReceived { mail, message, .. } => {
+                self.remember(mail);
+                self.pending.push(Arc::new(message.clone()));
+                (self.turns, self.unfit_in_a_row) = (0, 0);
+                (self.model_failure, self.failure) = (None, None);
+                self.enter(Phase::Running, at);
+                self.close_round();
+            }
+            Event::CapabilitiesOffered { offers } => self.offers = Some(*offers),
+            Event::ModelRequested { intent, scripted, .. } => {
+                self.scripted |= *scripted;
+                self.turns += u32::from(intent.attempt == 1);
+                self.model_failure = None;
+                self.intended(intent, Effect::Read, &CallKind::Model);
+                self.enter(Phase::Running, at);
+            }
+            Event::CallRequested { intent, effect, .. } => {
+                if let Some(kind) = self.open.get(&intent.call.ordinal).map(|open| open.kind.clone()) {
+                    self.intended(intent, *effect, &kind);
+                }
+                self.enter(Phase::Running, at);
+            }
+            Event::ModelAnswered { call, outcome, settlement, .. } => self.model_answered(*call, outcome, settlement),
+            Event::CallAnswered { call, outcome, .. } => self.capability_ended(*call, outcome),
+            Event::CallRecorded { intent, outcome, .. } => self.capability_ended(intent.call, outcome),
+            Event::CallRefused { call, model, refusal, .. } => self.refused(*call, *model, refusal),
+            Event::CallWaits { .. } | Event::ApprovalRequested { .. } | Event::ApprovalWithdrawn { .. } => {
+                self.waits(event)
+            }
+            Event::ApprovalDecided { verdict } => self.decided(verdict, at),
+            Event::CallInDoubt { call, settlement, .. } => self.in_doubt(*call, settlement.is_some()),
+            Event::CallResolved { call, resolution, .. } => self.resolved(*call, resolution, at),
+            Event::Suspended { .. } => self.enter(Phase::Suspended, at),
+            Event::Finished { .. } => self.enter(Phase::Finished, at),
+            Event::Failed { reason, .. } => {
+                self.failure = Some(reason.clone());
+                self.enter(Phase::Failed, at);
+            }
+            Event::Killed { .. } => {
+                self.open.clear();
+                self.enter(Phase::Killed, at);
+            }
+        }
+    }
+
+    fn intended(&mut self, intent: &Intent, effect: Effect, kind: &CallKind) {
+        let call = self.call_mut(intent.call, kind);
+        call.attempt = intent.attempt;
+        call.state = CallState::InFlight { holds: intent.holds.clone(), worst: intent.worst, effect };
+    }
+
+    fn refused(&mut self, call: CallId, model: bool, refusal: &Refusal) {
+        let told = format!("Refused ({}). {} {}", kind_of(refusal.by), refusal.reason, refusal.next);
+        if model {
+            self.next_ordinal = self.next_ordinal.max(call.ordinal + 1);
+            self.open.remove(&call.ordinal);
+            self.model_failure = Some(told);
+        } else {
+            self.unfit_in_a_row += u32::from(refusal.by == RefusedBy::Arguments);
+            self.told(call, told, Origin::Runtime, true);
+        }
+    }
+
+    /// What a call waits for, and what a person is asked of it.
+    fn waits(&mut self, event: &Event) {
+        if let Event::CallWaits { call, model: true, .. } = event {
+            self.call_mut(*call, &CallKind::Model);
+        }
+        let Some(open) = event.call().and_then(|call| self.open.get_mut(&call.ordinal)) else { return };
+        match event {
+            Event::CallWaits { wait, .. } => open.state = CallState::Waiting { wait: wait.clone() },
+            Event::ApprovalRequested { request, .. } => {
+                open.approval = Some(request.clone());
+                open.verdict = None;
+            }
+            _ => open.verdict = None,
+        }
+    }
+
+    /// Nobody knows what came of a call. One that was settled is wanted again; any other stays in doubt.
+    fn in_doubt(&mut self, call: CallId, settled: bool) {
+        if let Some(open) = self.open.get_mut(&call.ordinal)
+            && let CallState::InFlight { holds, worst, effect } = &open.state
+        {
+            let doubted = CallState::InDoubt { holds: holds.clone(), worst: *worst, effect: *effect };
+            open.state = if settled { CallState::Wanted } else { doubted };
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, at: Timestamp) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.since = at;
+        }
+    }
+
+    fn call_mut(&mut self, id: CallId, kind: &CallKind) -> &mut OpenCall {
+        self.next_ordinal = self.next_ordinal.max(id.ordinal + 1);
+        self.open.entry(id.ordinal).or_insert_with(|| OpenCall {
+            id,
+            attempt: 0,
+            kind: kind.clone(),
+            state: CallState::Wanted,
+            approval: None,
+            verdict: None,
+        })
+    }
+
+    fn model_answered(&mut self, call: CallId, outcome: &CallOutcome, settlement: &Settlement) {
+        match outcome {
+            CallOutcome::Answered { message, stop } => {
+                self.open.remove(&call.ordinal);
+                self.last_stop = *stop;
+                self.messages.push(Arc::new(message.clone()));
+                for part in &message.parts {
+                    if let Content::Use { use_id, capability, arguments, malformed } = &part.content {
+                        let kind = CallKind::Capability {
+                            use_id: use_id.clone(),
+                            capability: capability.clone(),
+                            arguments: arguments.clone(),
+                            malformed: malformed.clone(),
+                        };
+                        let id = CallId { session: self.id, ordinal: self.next_ordinal };
+                        self.call_mut(id, &kind);
+                    }
+                }
+                self.close_round();
+            }
+            // Settled at its worst case: the next attempt of the same call follows.
+            CallOutcome::Unknown { .. } if settlement.worst_case => {
+                if let Some(open) = self.open.get_mut(&call.ordinal) {
+                    open.state = CallState::Wanted;
+                }
+            }
+            CallOutcome::Failed { error, .. } | CallOutcome::Unknown { error } => {
+                self.open.remove(&call.ordinal);
+                self.model_failure = Some(error.clone());
+            }
+        }
+    }
+
+    fn capability_ended(&mut self, call: CallId, outcome: &CallOutcome) {
+        match outcome {
+            CallOutcome::Answered { message, .. } => {
+                self.unfit_in_a_row = 0;
+                let part = message.parts.first().cloned();
+                self.close(call, part);
+            }
+            CallOutcome::Failed { error, .. } => self.told(call, error.clone(), Origin::Runtime, true),
+            // Nobody knows what came of it: it stays open, in doubt.
+            CallOutcome::Unknown { .. } => self.in_doubt(call, false),
+        }
+    }
+
+    fn decided(&mut self, verdict: &ApprovalVerdict, at: Timestamp) {
+        if let Some(open) = self.open.get_mut(&verdict.approval.call.ordinal) {
+            if let (Some(edited), CallKind::Capability { arguments, .. }) = (&verdict.edited, &mut open.kind) {
+                *arguments = edited.clone();
+            }
+            open.verdict = Some(verdict.clone());
+            open.state = CallState::Wanted;
+            self.enter(Phase::Running, at);
+        }
+    }
+
+    fn resolved(&mut self, call: CallId, resolution: &Resolution, at: Timestamp) {
+        self.enter(Phase::Running, at);
+        match resolution {
+            Resolution::Happened { result } => self.told(call, result.clone(), Origin::Person, false),
+            Resolution::Abandon => {
+                let told = "Nobody knows whether this happened; a person decided to let it be.".to_owned();
+                self.told(call, told, Origin::Person, true);
+            }
+            Resolution::DidNot => {
+                if let Some(open) = self.open.get_mut(&call.ordinal) {
+                    open.state = CallState::Wanted;
+                }
+            }
+        }
+    }
+
+    /// Ends a capability call with words that are not the capability's own.
+    fn told(&mut self, call: CallId, text: String, origin: Origin, error: bool) {
+        let Some(OpenCall { kind: CallKind::Capability { use_id, .. }, .. }) = self.open.get(&call.ordinal) else {
+            return;
+        };
+        let content = Content::Result { use_id: use_id.clone(), text, structured: None, error };
+        let part = Part { content, origin, labels: Vec::new(), trust: Trust::Trusted };
+        self.close(call, Some(part));
+    }
+
+    fn close(&mut self, call: CallId, part: Option<Part>) {
+        if self.open.remove(&call.ordinal).is_some()
+            && let Some(part) = part
+        {
+            self.results.insert(call.ordinal, part);
+        }
+        self.close_round();
+    }
+
+    /// Once no use is open, says the results together, in the order asked, and then what arrived meanwhile.
+    fn close_round(&mut self) {
+        if !self.open.is_empty() {
+            return;
+        }
+        if !self.results.is_empty() {
+            let parts = std::mem::take(&mut self.results).into_values().collect();
+            self.messages.push(Arc::new(Message { role: Role::Capability, parts }));
+        }
+        self.messages.append(&mut self.pending);
+    }
+}
+
+fn kind_of(by: RefusedBy) -> &'static str {
+    match by {
+        RefusedBy::Identity => "identity",
+        RefusedBy::Policy => "policy",
+        RefusedBy::Budget => "budget",
+        RefusedBy::Approval => "approval",
+        RefusedBy::Arguments => "arguments",
+        RefusedBy::Readiness => "not ready",
+        RefusedBy::Bound => "a bound is full",
+    }
+}
