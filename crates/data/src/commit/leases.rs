@@ -1,0 +1,75 @@
+//! The shards that this node owns, and where each is. It must not know what is written to them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::clock::Timestamp;
+use domain::id::{Epoch, Pos, Shard};
+
+use crate::store::Lease;
+
+/// A shard that is owned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    /// The epoch since which nobody else wrote to it: sessions loaded earlier are out of date.
+    pub(super) since: Epoch,
+}
+
+/// The shards that this node owns.
+pub(super) struct Leases {
+    held: Mutex<BTreeMap<Shard, Held>>,
+}
+
+impl Leases {
+    pub(super) fn new(leases: Vec<Lease>) -> Self {
+        let all = Leases { held: Mutex::default() };
+        for lease in leases {
+            all.take(lease);
+        }
+        all
+    }
+
+    pub(super) fn get(&self, shard: Shard) -> Option<Held> {
+        self.lock().get(&shard).copied()
+    }
+
+    /// After a claim of a shard that others may have written to.
+    pub(super) fn take(&self, lease: Lease) {
+        self.lock().insert(lease.shard, Held { lease, since: lease.epoch });
+    }
+
+    /// After a claim that may have raced with another of this node: the later epoch is the one that holds.
+    pub(super) fn take_newest(&self, lease: Lease) -> Epoch {
+        let mut all = self.lock();
+        let held = all.entry(lease.shard).or_insert(Held { lease, since: lease.epoch });
+        if lease.epoch > held.lease.epoch {
+            *held = Held { lease, since: lease.epoch };
+        }
+        held.lease.epoch
+    }
+
+    /// After a claim that showed that nobody else wrote.
+    pub(super) fn renew(&self, lease: Lease) {
+        if let Some(held) = self.lock().get_mut(&lease.shard) {
+            held.lease = lease;
+        }
+    }
+
+    /// After a commit.
+    pub(super) fn advance(&self, shard: Shard, pos: Pos, at: Timestamp) {
+        if let Some(held) = self.lock().get_mut(&shard) {
+            held.lease.pos = pos;
+            held.lease.at = at;
+        }
+    }
+
+    /// After a fence refused.
+    pub(super) fn drop(&self, shard: Shard) {
+        self.lock().remove(&shard);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Shard, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

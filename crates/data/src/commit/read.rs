@@ -1,0 +1,309 @@
+//! Reading through the log: records are unsealed here, and an event that is not known is an error that names it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::budget::BudgetKey;
+use domain::clock::Timestamp;
+use domain::event::Event;
+use domain::id::{Digest, Epoch, Name, Pos, Seq, SessionId, Shard, TraceId};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::commit::group::memory_aad;
+use crate::commit::{Loaded, Log, SessionWriter};
+use crate::error::DataError;
+use crate::record::{CODEC_EVENTS, Envelope, Record};
+use crate::rows::{Head, InboxItem, MemoryItem};
+use crate::seal::SessionKey;
+use crate::store::{Claim, Forget, HeadFilter, HeadRow, MemoryRow, RecordRow};
+
+/// The newest version of any event that this build knows.
+const EVENT_VERSION: u16 = 1;
+
+/// A session's past, to look at.
+#[derive(Debug)]
+pub struct Past {
+    /// Its head.
+    pub head: Head,
+    /// Its shard.
+    pub shard: Shard,
+    /// Its last record's position.
+    pub pos: Pos,
+    /// That record's number.
+    pub seq: Seq,
+    /// Its trace.
+    pub trace: TraceId,
+    /// Its records, oldest first.
+    pub records: Vec<Record>,
+}
+
+/// A record as views follow it: closed, with the hash of its sealed body.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tailed {
+    /// What stays readable.
+    pub envelope: Envelope,
+    /// Of the sealed body.
+    pub body_hash: Digest,
+}
+
+type Keys = BTreeMap<(SessionId, u32), Arc<SessionKey>>;
+
+impl Log {
+    /// Loads a session to go on with it; `None` if it has no records. There is one writer of a session at a time:
+    /// whoever loads it anew lets go of the one before.
+    pub async fn load(&self, session: SessionId) -> Result<Option<Loaded>, DataError> {
+        if session == SessionId::CONTROL {
+            return Ok(None);
+        }
+        self.shared().flights.landed(session).await;
+        let shard = self.shard_of(session);
+        let epoch = self.own(shard).await?;
+        let Some((past, keys, generation)) = self.open_past(session, shard).await? else { return Ok(None) };
+        let known = keys.get(&(session, generation)).cloned();
+        let stored = known.is_some();
+        let key = known.unwrap_or_else(|| Arc::new(self.sealer().new_key(session, generation + 1)));
+        let writer = SessionWriter::new(session, shard, epoch, key).resume(past.pos, past.seq, stored);
+        Ok(Some(Loaded { writer, head: past.head, records: past.records }))
+    }
+
+    /// A writer for a session that has no records yet, as [`Log::load`] has just said.
+    pub fn begin(&self, session: SessionId) -> SessionWriter {
+        let shard = self.shard_of(session);
+        let epoch = self.shared().leases.get(shard).map_or(Epoch(0), |held| held.lease.epoch);
+        SessionWriter::new(session, shard, epoch, Arc::new(self.sealer().new_key(session, 1)))
+    }
+
+    /// A session's past, to look at; `None` if it has none.
+    pub async fn past(&self, session: SessionId) -> Result<Option<Past>, DataError> {
+        let past = self.open_past(session, self.shard_of(session)).await?;
+        Ok(past.map(|(past, _, _)| past))
+    }
+
+    /// A shard's records after a position, closed, in order.
+    pub async fn tail(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<Tailed>, DataError> {
+        let rows = self.store().tail(shard, after, limit).await?;
+        let tailed = |row: RecordRow| Tailed { body_hash: Digest::of(&row.body), envelope: row.envelope };
+        Ok(rows.into_iter().map(tailed).collect())
+    }
+
+    /// A shard's records after a position, opened, in order. Not for the control shard.
+    pub async fn tail_opened(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<Record>, DataError> {
+        let rows = self.store().tail(shard, after, limit).await?;
+        let mut sessions: Vec<_> = rows.iter().map(|row| row.envelope.session).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let (keys, _) = self.keys(&sessions).await?;
+        rows.into_iter().map(|row| open(&keys, row)).collect()
+    }
+
+    /// Heads of sessions with their last positions, the latest change first.
+    pub async fn heads(&self, filter: HeadFilter) -> Result<Vec<(SessionId, Head, Pos)>, DataError> {
+        let rows = self.store().heads(&filter).await?;
+        Ok(rows.into_iter().map(|row| (row.session, row.head, row.pos)).collect())
+    }
+
+    /// A session's head and last position.
+    pub async fn head(&self, session: SessionId) -> Result<Option<(Head, Pos)>, DataError> {
+        let filter = HeadFilter { session: Some(session), ..HeadFilter::default() };
+        Ok(self.heads(filter).await?.pop().map(|(_, head, pos)| (head, pos)))
+    }
+
+    /// A shared text.
+    pub async fn text(&self, hash: Digest) -> Result<Option<String>, DataError> {
+        Ok(self.store().text(hash).await?)
+    }
+
+    /// What a shard holds of budgets: key, window start, drawn, reserved, spent.
+    pub async fn holdings(&self, shard: Shard) -> Result<Vec<(BudgetKey, Timestamp, i64, i64, i64)>, DataError> {
+        let rows = self.store().holdings(shard).await?;
+        Ok(rows.into_iter().map(|h| (h.budget, h.window_start, h.drawn, h.reserved, h.spent)).collect())
+    }
+
+    /// Draws from a budget's account, as much of `want` as `cap` leaves; answers what the shard has drawn in total.
+    pub async fn draw(
+        &self,
+        shard: Shard,
+        budget: &BudgetKey,
+        window_start: Timestamp,
+        want: i64,
+        cap: i64,
+    ) -> Result<i64, DataError> {
+        let draw = crate::store::Draw { shard, budget: budget.clone(), window_start, want, cap };
+        Ok(self.store().draw(draw).await?)
+    }
+
+    /// All that waits for people, oldest first.
+    pub async fn inbox(&self) -> Result<Vec<InboxItem>, DataError> {
+        Ok(self.store().inbox().await?)
+    }
+
+    /// What an agent remembers and may still recall at `now`, the latest first.
+    pub async fn recall(&self, agent: &Name, now: Timestamp, limit: usize) -> Result<Vec<MemoryItem>, DataError> {
+        let rows = self.store().recall(agent, now, limit).await?;
+        let mut sessions: Vec<_> = rows.iter().map(|row| row.id.session).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let (keys, _) = self.keys(&sessions).await?;
+        let opened = rows.into_iter().filter_map(|row| open_memory(&keys, row).transpose());
+        opened.collect()
+    }
+
+    /// Forgets, for good, what agents remember and whose retention has ended; answers how many items went.
+    pub async fn forget_expired(&self, now: Timestamp) -> Result<u64, DataError> {
+        Ok(self.store().forget(Forget::Expired { now }).await?)
+    }
+
+    /// Erases what was said in a session, for good: its keys, waiting mail and memory go; the envelopes stay and the
+    /// audit tree still verifies. A session that still runs keeps its key in memory: end it first.
+    pub async fn erase(&self, session: SessionId) -> Result<(), DataError> {
+        self.shared().flights.landed(session).await;
+        self.store().forget(Forget::Session { session, shard: self.shard_of(session) }).await?;
+        Ok(())
+    }
+
+    /// The epoch under which this node owns a shard, taken now if it can be. Without it the session can be looked
+    /// at, and its first commit is fenced.
+    async fn own(&self, shard: Shard) -> Result<Epoch, DataError> {
+        if let Some(held) = self.shared().leases.get(shard) {
+            return Ok(held.lease.epoch);
+        }
+        let claim = Claim { node: self.shared().node.clone(), shards: Some(vec![shard]) };
+        let claimed = self.store().claim(claim).await?;
+        Ok(claimed.leases.first().map_or(Epoch(0), |lease| self.shared().leases.take_newest(*lease)))
+    }
+
+    async fn open_past(&self, session: SessionId, shard: Shard) -> Result<Option<(Past, Keys, u32)>, DataError> {
+        let Some(found) = self.store().history(session, shard).await? else { return Ok(None) };
+        check_chain(session, &found.head, &found.records)?;
+        let (keys, latest) = self.keys(&[session]).await?;
+        let records = found.records.into_iter().map(|row| open(&keys, row)).collect::<Result<_, _>>()?;
+        let HeadRow { head, pos, seq, trace, .. } = found.head;
+        Ok(Some((Past { head, shard, pos, seq, trace, records }, keys, latest)))
+    }
+
+    /// The keys of these sessions that were not dropped, and the latest generation of any of them.
+    async fn keys(&self, sessions: &[SessionId]) -> Result<(Keys, u32), DataError> {
+        let rows = self.store().keys(sessions).await?;
+        let latest = rows.iter().map(|row| row.generation).max().unwrap_or(0);
+        let mut keys = Keys::new();
+        for row in rows {
+            if let Some(key) = self.sealer().unwrap(&row)? {
+                keys.insert((row.session, row.generation), Arc::new(key));
+            }
+        }
+        Ok((keys, latest))
+    }
+}
+
+/// Dense numbers from 1, each pointing at the one before, up to where the head points.
+fn check_chain(session: SessionId, head: &HeadRow, records: &[RecordRow]) -> Result<(), DataError> {
+    let (mut seq, mut prev) = (Seq(0), Pos(0));
+    for RecordRow { envelope, .. } in records {
+        if (envelope.session, envelope.seq, envelope.prev) != (session, Seq(seq.0 + 1), prev) {
+            let why = format!("the record at position {} does not follow record {}", envelope.pos, seq.0);
+            return Err(DataError::Damaged { session, why });
+        }
+        (seq, prev) = (envelope.seq, envelope.pos);
+    }
+    if (head.seq, head.pos) != (seq, prev) {
+        let why = format!("its head is at record {} and its chain ends at record {}", head.seq.0, seq.0);
+        return Err(DataError::Damaged { session, why });
+    }
+    Ok(())
+}
+
+fn open(keys: &Keys, row: RecordRow) -> Result<Record, DataError> {
+    let RecordRow { envelope, body } = row;
+    if envelope.codec != CODEC_EVENTS {
+        return Err(unreadable(&envelope, format!("codec {}", envelope.codec), "unknown codec".to_owned()));
+    }
+    if let Some(newer) = envelope.headers.iter().find(|header| header.v > EVENT_VERSION) {
+        return Err(unreadable(&envelope, newer.k.clone(), format!("version {}", newer.v)));
+    }
+    let events = match keys.get(&(envelope.session, envelope.key)) {
+        None => None,
+        Some(key) => {
+            let plain = key.open("record", envelope.canonical().as_bytes(), &body)?;
+            Some(parse::<Event>(&envelope, &plain)?)
+        }
+    };
+    Ok(Record { envelope, events })
+}
+
+/// Events from a body. The quick way first; where it fails, the event that this build does not know is named.
+pub(super) fn parse<T: DeserializeOwned>(envelope: &Envelope, plain: &[u8]) -> Result<Vec<T>, DataError> {
+    let whole = match serde_json::from_slice(plain) {
+        Ok(events) => return Ok(events),
+        Err(error) => error,
+    };
+    for value in serde_json::from_slice::<Vec<Value>>(plain).unwrap_or_default() {
+        let kind = value.get("kind").and_then(Value::as_str).unwrap_or("an event without a kind").to_owned();
+        if let Err(error) = serde_json::from_value::<T>(value) {
+            return Err(unreadable(envelope, kind, error.to_string()));
+        }
+    }
+    Err(unreadable(envelope, "a body that is no list of events".to_owned(), whole.to_string()))
+}
+
+pub(super) fn unreadable(envelope: &Envelope, kind: String, why: String) -> DataError {
+    DataError::UnknownEvent { kind, shard: envelope.shard, pos: envelope.pos, why }
+}
+
+fn open_memory(keys: &Keys, row: MemoryRow) -> Result<Option<MemoryItem>, DataError> {
+    let Some(key) = keys.get(&(row.id.session, row.generation)) else { return Ok(None) };
+    let plain = key.open("memory", memory_aad(&row.agent, row.id).as_bytes(), &row.text)?;
+    let damaged = |_| DataError::Damaged { session: row.id.session, why: "a memory is not text".to_owned() };
+    let text = String::from_utf8(plain).map_err(damaged)?;
+    Ok(Some(MemoryItem { agent: row.agent, id: row.id, text, at: row.at, expires: row.expires }))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::clock::Timestamp;
+    use domain::event::Event;
+    use domain::id::{Digest, Epoch, Pos, Seq, SessionId, Shard, SpanId, TraceId};
+    use domain::principal::Mode;
+
+    use super::{DataError, Envelope, parse};
+
+    fn envelope() -> Envelope {
+        Envelope {
+            shard: Shard(3),
+            pos: Pos(8),
+            session: SessionId::from_u128(1),
+            seq: Seq(1),
+            prev: Pos(0),
+            epoch: Epoch(1),
+            at: Timestamp(0),
+            principal: Digest::of(b"p"),
+            trace: TraceId(1),
+            span: SpanId(1),
+            parent: None,
+            cause: String::new(),
+            control_pos: Pos(0),
+            mode: Mode::Live,
+            synthetic: false,
+            key: 1,
+            codec: 1,
+            headers: Vec::new(),
+        }
+    }
+
+    fn unknown(body: &str) -> String {
+        match parse::<Event>(&envelope(), body.as_bytes()).unwrap_err() {
+            DataError::UnknownEvent { kind, shard: Shard(3), pos: Pos(8), .. } => kind,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn an_unknown_event_is_named_and_nothing_is_left_out() {
+        let known = r#"{"kind":"finished","compute_ms":1}"#;
+        assert_eq!(parse::<Event>(&envelope(), format!("[{known}]").as_bytes()).unwrap().len(), 1);
+        assert_eq!(unknown(&format!(r#"[{known},{{"kind":"levitated","height":3}}]"#)), "levitated");
+        assert_eq!(unknown(r#"[{"kind":"finished"}]"#), "finished");
+        assert_eq!(unknown(r#"[{"height":3}]"#), "an event without a kind");
+        assert_eq!(unknown("rubbish"), "a body that is no list of events");
+    }
+}

@@ -1,0 +1,111 @@
+//! Reading, each verb on one connection.
+
+use domain::clock::Timestamp;
+use domain::id::{Digest, Name, Pos, SessionId, Shard};
+use domain::session::Phase;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use crate::rows::InboxItem;
+use crate::sqlite::fault::Fault;
+use crate::sqlite::row::{self, all, last_id, record_id, session_blob, word};
+use crate::store::{Due, HeadFilter, HeadRow, History, HoldingRow, KeyRow, MemoryRow, RecordRow};
+
+const RECORD: &str = "SELECT id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, \
+                      mode, synthetic, key, codec, headers, body FROM record";
+
+const HEAD: &str = "SELECT session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, \
+                    mode FROM head";
+
+pub(super) fn due(db: &mut Connection, shard: Shard, now: Timestamp, limit: usize) -> Result<Due, Fault> {
+    let sql = "SELECT shard, session, id, due, posted, body FROM mail WHERE shard = ? AND due <= ? \
+               ORDER BY due, posted, session, id LIMIT ?";
+    let mail = if limit == 0 { Vec::new() } else { all(db, sql, params![shard.0, now.0, count(limit)], row::mail)? };
+    let mut next = db.prepare_cached("SELECT min(due) FROM mail WHERE shard = ? AND due > ?")?;
+    let next = next.query_row(params![shard.0, now.0], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(Due { mail, next: next.map(Timestamp) })
+}
+
+/// Back along the chain from the head, in one transaction, so that head and records belong together.
+pub(super) fn history(db: &mut Connection, session: SessionId, shard: Shard) -> Result<Option<History>, Fault> {
+    let snapshot = db.transaction()?;
+    let sql = format!("{HEAD} WHERE session = ?");
+    let Some(head) = all(&snapshot, &sql, [session_blob(session)], row::head)?.pop() else { return Ok(None) };
+    let sql = format!("{RECORD} WHERE id = ?");
+    let (mut records, mut next) = (Vec::new(), head.pos);
+    while next > Pos(0) {
+        let found = all(&snapshot, &sql, [record_id(shard, next)], row::record)?.pop();
+        let found = found.ok_or_else(|| Fault::Damaged(format!("record {next} of {session} is missing")))?;
+        // A chain that does not go back would never end.
+        if found.envelope.prev >= next {
+            return Err(Fault::Damaged(format!("record {next} of {session} points forward")));
+        }
+        next = found.envelope.prev;
+        records.push(found);
+    }
+    records.reverse();
+    Ok(Some(History { head, records }))
+}
+
+pub(super) fn tail(db: &mut Connection, shard: Shard, after: Pos, limit: usize) -> Result<Vec<RecordRow>, Fault> {
+    let sql = format!("{RECORD} WHERE id > ? AND id <= ? ORDER BY id LIMIT ?");
+    all(db, &sql, params![record_id(shard, after), last_id(shard), count(limit)], row::record)
+}
+
+pub(super) fn keys(db: &mut Connection, sessions: &[SessionId]) -> Result<Vec<KeyRow>, Fault> {
+    let sql = "SELECT session, generation, wrapped FROM session_key WHERE session = ? ORDER BY generation";
+    let mut keys = Vec::new();
+    for session in sessions {
+        keys.extend(all(db, sql, [session_blob(*session)], row::key)?);
+    }
+    Ok(keys)
+}
+
+pub(super) fn heads(db: &mut Connection, filter: &HeadFilter) -> Result<Vec<HeadRow>, Fault> {
+    let (mut conditions, mut values) = (vec!["1".to_owned()], Vec::new());
+    if let Some(session) = filter.session {
+        conditions.push("session = ?".to_owned());
+        values.push(Value::Blob(session_blob(session).to_vec()));
+    }
+    if let Some(agent) = &filter.agent {
+        conditions.push("agent = ?".to_owned());
+        values.push(Value::Text(agent.to_string()));
+    }
+    if !filter.phases.is_empty() {
+        let words: Vec<_> = filter.phases.iter().map(|phase| format!("'{}'", word(phase))).collect();
+        conditions.push(format!("phase IN ({})", words.join(", ")));
+        if filter.phases.iter().all(|phase| matches!(phase, Phase::Ready | Phase::Running)) {
+            // Said as the partial index says it, which is how the planner finds that it may use it.
+            conditions.push("phase IN ('ready', 'running')".to_owned());
+        }
+    }
+    values.push(Value::Integer(filter.limit.map_or(-1, count)));
+    let sql = format!("{HEAD} WHERE {} ORDER BY since DESC, session LIMIT ?", conditions.join(" AND "));
+    all(db, &sql, params_from_iter(values), row::head)
+}
+
+pub(super) fn text(db: &mut Connection, hash: Digest) -> Result<Option<String>, Fault> {
+    let mut statement = db.prepare_cached("SELECT body FROM text WHERE hash = ?")?;
+    Ok(statement.query_row([hash.as_bytes()], |row| row.get(0)).optional()?)
+}
+
+pub(super) fn holdings(db: &mut Connection, shard: Shard) -> Result<Vec<HoldingRow>, Fault> {
+    let sql = "SELECT agent, meter, per, window_start, drawn, reserved, spent FROM holding WHERE shard = ? \
+               ORDER BY agent, meter, per, window_start";
+    all(db, sql, [shard.0], row::holding)
+}
+
+pub(super) fn inbox(db: &mut Connection) -> Result<Vec<InboxItem>, Fault> {
+    let sql = "SELECT key, in_doubt, session, agent, by_group, since, expires FROM inbox ORDER BY since, key";
+    all(db, sql, [], row::inbox)
+}
+
+pub(super) fn recall(db: &mut Connection, agent: &Name, now: Timestamp, limit: usize) -> Result<Vec<MemoryRow>, Fault> {
+    let sql = "SELECT agent, session, ordinal, generation, at, expires, text FROM memory \
+               WHERE agent = ? AND (expires IS NULL OR expires > ?) ORDER BY at DESC, session, ordinal DESC LIMIT ?";
+    all(db, sql, params![agent.as_str(), now.0, count(limit)], row::memory)
+}
+
+pub(super) fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,310 @@
+//! Writing, each verb in one transaction on the writer's connection.
+
+use domain::budget::BudgetKey;
+use domain::clock::Timestamp;
+use domain::id::{Digest, Epoch, Pos, Shard};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::rows::{InboxChange, InboxKey};
+use crate::sqlite::fault::Fault;
+use crate::sqlite::read::count;
+use crate::sqlite::row::{mode_number, pos, record_id, session_blob, time, word};
+use crate::store::{
+    Answer, Batch, BatchPart, Claimed, ControlAnswer, ControlRow, Draw, Forget, HeadRow, KeyRow, Lease, MailRow,
+    MemoryRow, RecordRow,
+};
+
+/// How long what was held and spent in a budget's window is kept once nothing of it is held any more.
+const WINDOWS_KEPT_MS: i64 = 7 * 86_400_000;
+
+/// Runs a job in a transaction; only a COMMIT that fails leaves it open whether it happened.
+pub(super) fn transact<T>(
+    db: &mut Connection,
+    job: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = job(&transaction)?;
+    transaction.commit().map_err(Fault::AtCommit)?;
+    Ok(done)
+}
+
+/// Until when a claim holds.
+pub(super) fn expiry(now: Timestamp, lease_ms: Option<i64>) -> Timestamp {
+    lease_ms.map_or(Timestamp(i64::MAX), |ms| now.plus_ms(ms))
+}
+
+/// `lease_ms` is `None` where no other process can be there: then whoever held the shard is gone.
+pub(super) fn claim(
+    db: &mut Connection,
+    node: &str,
+    shards: &[Shard],
+    now: Timestamp,
+    lease_ms: Option<i64>,
+) -> Result<Claimed, Fault> {
+    transact(db, |tx| {
+        let mut take = tx.prepare_cached(
+            "UPDATE shard SET epoch = epoch + 1, node = ?2, expires = ?3 \
+             WHERE shard = ?1 AND (node = ?2 OR expires <= ?4 OR ?5) RETURNING epoch, pos",
+        )?;
+        let mut leases = Vec::new();
+        for shard in shards {
+            let expires = expiry(now, lease_ms);
+            let taken = take.query_row(params![shard.0, node, expires.0, now.0, lease_ms.is_none()], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            });
+            if let Some((epoch, pos)) = taken.optional()? {
+                let pos = Pos(pos.cast_unsigned());
+                let at = last_time(tx, *shard, pos)?;
+                leases.push(Lease { shard: *shard, epoch: Epoch(epoch.cast_unsigned()), pos, at });
+            }
+        }
+        Ok(Claimed { leases, control_pos: position(tx, Shard::CONTROL)? })
+    })
+}
+
+pub(super) fn commit(db: &mut Connection, batch: &Batch, expires: Timestamp) -> Result<Answer, Fault> {
+    transact(db, |tx| {
+        let mut fenced = Vec::new();
+        for part in &batch.parts {
+            if advance(tx, part, expires)? {
+                write_part(tx, part)?;
+            } else {
+                fenced.push(part.shard);
+            }
+        }
+        Ok(Answer { fenced, control_pos: position(tx, Shard::CONTROL)? })
+    })
+}
+
+/// The fence. `false`: the shard is not as the writer thinks.
+fn advance(tx: &Transaction<'_>, part: &BatchPart, expires: Timestamp) -> Result<bool, Fault> {
+    let mut fence = tx
+        .prepare_cached("UPDATE shard SET pos = pos + ?1, expires = ?2 WHERE shard = ?3 AND epoch = ?4 AND pos = ?5")?;
+    let (epoch, pos) = (part.epoch.0.cast_signed(), part.pos.0.cast_signed());
+    let n = count(part.records.len());
+    Ok(fence.execute(params![n, expires.0, part.shard.0, epoch, pos])? == 1)
+}
+
+fn write_part(tx: &Transaction<'_>, part: &BatchPart) -> Result<(), Fault> {
+    part.records.iter().try_for_each(|row| insert_record(tx, row))?;
+    part.heads.iter().try_for_each(|row| upsert_head(tx, row))?;
+    part.keys.iter().try_for_each(|row| insert_key(tx, row))?;
+    part.mail.iter().try_for_each(|row| insert_mail(tx, row))?;
+    let mut consume = tx.prepare_cached("DELETE FROM mail WHERE session = ? AND id = ?")?;
+    for (session, id) in &part.consumed {
+        consume.execute(params![session_blob(*session), id.to_string()])?;
+    }
+    let mut hold = tx.prepare_cached(
+        "INSERT INTO holding (shard, agent, meter, per, window_start, drawn, reserved, spent) \
+         VALUES (?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO UPDATE SET \
+         reserved = reserved + excluded.reserved, spent = spent + excluded.spent",
+    )?;
+    for delta in &part.holdings {
+        let (agent, meter, per) = budget(&delta.budget);
+        let start = delta.window_start.0;
+        hold.execute(params![part.shard.0, agent, meter, per, start, delta.reserved, delta.spent])?;
+    }
+    part.inbox.iter().try_for_each(|change| change_inbox(tx, change))?;
+    insert_texts(tx, &part.texts)?;
+    part.remembered.iter().try_for_each(|row| remember(tx, row))?;
+    let mut forget = tx.prepare_cached("DELETE FROM memory WHERE agent = ? AND session = ? AND ordinal = ?")?;
+    for (agent, id) in &part.forgotten {
+        forget.execute(params![agent.as_str(), session_blob(id.session), id.ordinal])?;
+    }
+    Ok(())
+}
+
+pub(super) fn commit_control(db: &mut Connection, row: &ControlRow) -> Result<ControlAnswer, Fault> {
+    transact(db, |tx| {
+        let expected = row.record.envelope.pos.0.cast_signed() - 1;
+        let mut fence = tx.prepare_cached("UPDATE shard SET pos = pos + 1 WHERE shard = ? AND pos = ?")?;
+        if fence.execute(params![Shard::CONTROL.0, expected])? == 0 {
+            return Ok(ControlAnswer::Moved { now: position(tx, Shard::CONTROL)? });
+        }
+        insert_record(tx, &row.record)?;
+        insert_texts(tx, &row.texts)?;
+        Ok(ControlAnswer::Committed)
+    })
+}
+
+pub(super) fn post(db: &mut Connection, mail: &[MailRow]) -> Result<(), Fault> {
+    transact(db, |tx| mail.iter().try_for_each(|row| insert_mail(tx, row)))
+}
+
+pub(super) fn draw(db: &mut Connection, draw: &Draw) -> Result<i64, Fault> {
+    transact(db, |tx| {
+        let (agent, meter, per) = budget(&draw.budget);
+        let start = draw.window_start.0;
+        let mut account = tx.prepare_cached(
+            "INSERT INTO account (agent, meter, per, window_start, cap, drawn) VALUES (?, ?, ?, ?, ?, 0) \
+             ON CONFLICT DO UPDATE SET cap = excluded.cap RETURNING drawn",
+        )?;
+        let drawn: i64 = account.query_row(params![agent, meter, per, start, draw.cap], |row| row.get(0))?;
+        let granted = draw.want.min(draw.cap.saturating_sub(drawn)).max(0);
+        let mut take = tx.prepare_cached(
+            "UPDATE account SET drawn = drawn + ? WHERE agent = ? AND meter = ? AND per = ? AND window_start = ?",
+        )?;
+        take.execute(params![granted, agent, meter, per, start])?;
+        let mut give = tx.prepare_cached(
+            "INSERT INTO holding (shard, agent, meter, per, window_start, drawn, reserved, spent) \
+             VALUES (?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO UPDATE SET drawn = drawn + excluded.drawn RETURNING drawn",
+        )?;
+        Ok(give.query_row(params![draw.shard.0, agent, meter, per, start, granted], |row| row.get(0))?)
+    })
+}
+
+pub(super) fn forget(db: &mut Connection, what: &Forget) -> Result<u64, Fault> {
+    let forgotten = transact(db, |tx| match what {
+        Forget::Mail { session, ids } => {
+            let mut delete = tx.prepare_cached("DELETE FROM mail WHERE session = ? AND id = ?")?;
+            ids.iter()
+                .try_fold(0, |rows, id| Ok(rows + delete.execute(params![session_blob(*session), id.to_string()])?))
+        }
+        Forget::Session { session, .. } => {
+            let session = [session_blob(*session)];
+            tx.execute("UPDATE head SET key = '', waits_on = '' WHERE session = ?", session)?;
+            let mut rows = tx.execute("DELETE FROM mail WHERE session = ?", session)?;
+            rows += tx.execute("DELETE FROM memory WHERE session = ?", session)?;
+            let drop = "UPDATE session_key SET wrapped = NULL WHERE session = ? AND wrapped IS NOT NULL";
+            Ok(rows + tx.execute(drop, session)?)
+        }
+        Forget::Expired { now } => {
+            let old = [now.0.saturating_sub(WINDOWS_KEPT_MS)];
+            tx.execute("DELETE FROM holding WHERE window_start < ? AND reserved = 0", old)?;
+            tx.execute("DELETE FROM account WHERE window_start < ?", old)?;
+            Ok(tx.execute("DELETE FROM memory WHERE expires <= ?", [now.0])?)
+        }
+    })?;
+    // The WAL still has the pages as they were: what is erased must not be found there.
+    if matches!(what, Forget::Session { .. }) && !db.path().unwrap_or_default().is_empty() {
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(forgotten as u64)
+}
+
+fn insert_record(tx: &Transaction<'_>, row: &RecordRow) -> Result<(), Fault> {
+    let e = &row.envelope;
+    let headers = serde_json::to_string(&e.headers).expect("headers have only text keys and finite numbers");
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO record (id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, \
+         mode, synthetic, key, codec, headers, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    insert.execute(params![
+        record_id(e.shard, e.pos),
+        session_blob(e.session),
+        e.seq.0.cast_signed(),
+        e.prev.0.cast_signed(),
+        e.epoch.0.cast_signed(),
+        e.at.0,
+        e.principal.as_bytes(),
+        e.trace.0.to_be_bytes(),
+        e.span.0.cast_signed(),
+        e.parent.map(|span| span.0.cast_signed()),
+        e.cause,
+        e.control_pos.0.cast_signed(),
+        mode_number(e.mode),
+        e.synthetic,
+        e.key,
+        e.codec,
+        headers,
+        row.body,
+    ])?;
+    Ok(())
+}
+
+fn upsert_head(tx: &Transaction<'_>, row: &HeadRow) -> Result<(), Fault> {
+    let mut upsert = tx.prepare_cached(
+        "INSERT INTO head (session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, \
+         mode) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET pos = excluded.pos, \
+         seq = excluded.seq, trace = excluded.trace, agent = excluded.agent, revision = excluded.revision, \
+         key = excluded.key, phase = excluded.phase, since = excluded.since, waits_on = excluded.waits_on, \
+         scripted = excluded.scripted, mode = excluded.mode",
+    )?;
+    let head = &row.head;
+    upsert.execute(params![
+        session_blob(row.session),
+        row.shard.0,
+        row.pos.0.cast_signed(),
+        row.seq.0.cast_signed(),
+        row.trace.0.to_be_bytes(),
+        head.agent.as_str(),
+        head.revision.as_bytes(),
+        head.key,
+        word(head.phase),
+        head.since.0,
+        head.waits_on,
+        head.scripted,
+        mode_number(head.mode),
+    ])?;
+    Ok(())
+}
+
+fn insert_key(tx: &Transaction<'_>, row: &KeyRow) -> Result<(), Fault> {
+    let mut insert = tx.prepare_cached("INSERT INTO session_key (session, generation, wrapped) VALUES (?, ?, ?)")?;
+    insert.execute(params![session_blob(row.session), row.generation, row.wrapped])?;
+    Ok(())
+}
+
+fn insert_mail(tx: &Transaction<'_>, row: &MailRow) -> Result<(), Fault> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO mail (shard, session, id, due, posted, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )?;
+    let id = row.id.to_string();
+    insert.execute(params![row.shard.0, session_blob(row.session), id, row.due.0, row.posted, row.body])?;
+    Ok(())
+}
+
+fn insert_texts(tx: &Transaction<'_>, texts: &[(Digest, String)]) -> Result<(), Fault> {
+    let mut insert = tx.prepare_cached("INSERT INTO text (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING")?;
+    for (hash, body) in texts {
+        insert.execute(params![hash.as_bytes(), body])?;
+    }
+    Ok(())
+}
+
+fn change_inbox(tx: &Transaction<'_>, change: &InboxChange) -> Result<(), Fault> {
+    match change {
+        InboxChange::Open(item) => {
+            let mut open = tx.prepare_cached(
+                "INSERT OR REPLACE INTO inbox (key, in_doubt, session, agent, by_group, since, expires) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?;
+            let (key, in_doubt) = (item.key.to_string(), matches!(item.key, InboxKey::InDoubt { .. }));
+            let (session, agent, group) = (session_blob(item.session), item.agent.as_str(), item.group.as_str());
+            let expires = item.expires.map(|expires| expires.0);
+            open.execute(params![key, in_doubt, session, agent, group, item.since.0, expires])?;
+        }
+        InboxChange::Close(key) => {
+            tx.prepare_cached("DELETE FROM inbox WHERE key = ?")?.execute([key.to_string()])?;
+        }
+    }
+    Ok(())
+}
+
+fn remember(tx: &Transaction<'_>, row: &MemoryRow) -> Result<(), Fault> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO memory (agent, session, ordinal, generation, at, expires, text) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let (agent, session) = (row.agent.as_str(), session_blob(row.id.session));
+    let expires = row.expires.map(|expires| expires.0);
+    insert.execute(params![agent, session, row.id.ordinal, row.generation, row.at.0, expires, row.text])?;
+    Ok(())
+}
+
+fn position(tx: &Transaction<'_>, shard: Shard) -> Result<Pos, Fault> {
+    let mut statement = tx.prepare_cached("SELECT pos FROM shard WHERE shard = ?")?;
+    let mut rows = statement.query([shard.0])?;
+    let row = rows.next()?.ok_or_else(|| Fault::Damaged(format!("shard {} has no row", shard.0)))?;
+    pos(row, 0)
+}
+
+fn last_time(tx: &Transaction<'_>, shard: Shard, pos: Pos) -> Result<Timestamp, Fault> {
+    let mut statement = tx.prepare_cached("SELECT at FROM record WHERE id = ?")?;
+    let mut rows = statement.query([record_id(shard, pos)])?;
+    rows.next()?.map_or(Ok(Timestamp(i64::MIN)), |row| time(row, 0))
+}
+
+fn budget(key: &BudgetKey) -> (&str, String, String) {
+    (key.agent.as_str(), word(key.meter), word(key.window))
+}

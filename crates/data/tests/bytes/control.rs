@@ -1,0 +1,69 @@
+//! One example of each control event at least, and of each shape within it that is persisted.
+
+use domain::control::{Applied, ControlEvent, HumanCase, KeyHolder, Kind, Scope};
+use domain::principal::Autonomy;
+use serde_json::json;
+
+use crate::part::{digest, name, session};
+
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 9;
+
+/// A number per kind, dense.
+pub(crate) fn number(event: &ControlEvent) -> usize {
+    match event {
+        ControlEvent::Applied { .. } => 0,
+        ControlEvent::Deleted { .. } => 1,
+        ControlEvent::PersonAdded { .. } => 2,
+        ControlEvent::KeyAdded { .. } => 3,
+        ControlEvent::KeyRevoked { .. } => 4,
+        ControlEvent::Frozen { .. } => 5,
+        ControlEvent::Unfrozen { .. } => 6,
+        ControlEvent::CasesImported { .. } => 7,
+        ControlEvent::AutonomyGranted { .. } => 8,
+    }
+}
+
+pub(crate) fn examples() -> Vec<ControlEvent> {
+    let by = || "admin".to_owned();
+    let kinds = [Kind::Agent, Kind::Capability, Kind::McpServer, Kind::ModelProvider];
+    let resources = kinds.map(|kind| Applied {
+        kind,
+        name: name("ledger-read"),
+        revision: digest("descriptor"),
+        descriptor: json!({"kind": "Any", "metadata": {"name": "ledger-read"}, "weight": 0.5}),
+    });
+    let mut all = vec![
+        ControlEvent::Applied { resources: resources.to_vec(), by: by() },
+        ControlEvent::Deleted { of: Kind::Agent, name: name("finance"), by: by() },
+        ControlEvent::PersonAdded { person: name("ana"), groups: vec![name("finance-platform")] },
+        ControlEvent::KeyRevoked { id: "key-1".to_owned() },
+        ControlEvent::Unfrozen { what: Scope::All, by: by() },
+        ControlEvent::CasesImported {
+            agent: name("finance"),
+            cases: vec![HumanCase { case: "INV-7".to_owned(), did: json!({"action": "post"}) }],
+            by: by(),
+        },
+    ];
+    let holders =
+        [KeyHolder::Admin, KeyHolder::Person { person: name("ana") }, KeyHolder::Agent { agent: name("finance") }];
+    let hash = digest("key");
+    all.extend(holders.map(|key_of| ControlEvent::KeyAdded { id: "key-1".to_owned(), key_of, hash }));
+    let scopes = [
+        Scope::Session { session: session() },
+        Scope::Agent { agent: name("finance") },
+        Scope::Revision { revision: digest("revision") },
+        Scope::Person { person: name("ana") },
+        Scope::All,
+    ];
+    all.extend(scopes.map(|what| ControlEvent::Frozen { what, reason: "odd".to_owned(), by: by() }));
+    let levels = [Autonomy::Shadow, Autonomy::Supervised, Autonomy::Autonomous];
+    all.extend(levels.map(|autonomy| ControlEvent::AutonomyGranted {
+        agent: name("finance"),
+        revision: digest("revision"),
+        autonomy,
+        report: (autonomy != Autonomy::Shadow).then(|| digest("report")),
+        by: "ana".to_owned(),
+    }));
+    all
+}

@@ -1,0 +1,226 @@
+//! One example of each event at least, and of each shape within it that is persisted.
+
+use domain::call::{CallOutcome, Settlement, Stop};
+use domain::capability::{CapabilityRef, Effect};
+use domain::decision::{RefusedBy, Wait, WaitFor};
+use domain::event::{Event, Resolution};
+use domain::id::TraceId;
+use domain::message::{Content, Message, Origin, Part, Role, Trust};
+use serde_json::json;
+
+use crate::part::{
+    AT, approval, call, decided, digest, email, intent, name, plain_intent, plain_principal, plain_verdict, principal,
+    refusal, request, settlement, verdict,
+};
+
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 19;
+
+/// A number per kind, dense: a new kind does not compile until it is here, and has no example until it has one.
+pub(crate) fn number(event: &Event) -> usize {
+    match event {
+        Event::SessionStarted { .. } => 0,
+        Event::MessageReceived { .. } => 1,
+        Event::CapabilitiesOffered { .. } => 2,
+        Event::ModelRequested { .. } => 3,
+        Event::ModelAnswered { .. } => 4,
+        Event::CallRequested { .. } => 5,
+        Event::CallAnswered { .. } => 6,
+        Event::CallRecorded { .. } => 7,
+        Event::CallRefused { .. } => 8,
+        Event::CallWaits { .. } => 9,
+        Event::ApprovalRequested { .. } => 10,
+        Event::ApprovalDecided { .. } => 11,
+        Event::ApprovalWithdrawn { .. } => 12,
+        Event::CallInDoubt { .. } => 13,
+        Event::CallResolved { .. } => 14,
+        Event::Suspended { .. } => 15,
+        Event::Finished { .. } => 16,
+        Event::Failed { .. } => 17,
+        Event::Killed { .. } => 18,
+    }
+}
+
+pub(crate) fn examples() -> Vec<Event> {
+    let mut all = conversation();
+    all.extend(model());
+    all.extend(capability());
+    all.extend(refused());
+    all.extend(approvals());
+    all.extend(ends());
+    all
+}
+
+fn part(content: Content, origin: Origin, trust: Trust) -> Part {
+    Part { content, origin, labels: Vec::new(), trust }
+}
+
+fn conversation() -> Vec<Event> {
+    let trace = TraceId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+    let case = Some("INV-7".to_owned());
+    let descriptor = Message::text(Role::Person, Origin::Descriptor, "Reconcile");
+    vec![
+        Event::SessionStarted { principal: principal(), key: "invoice-7".to_owned(), trace, case },
+        Event::SessionStarted { principal: plain_principal(), key: String::new(), trace, case: None },
+        Event::MessageReceived {
+            mail: "mail-1".parse().unwrap(),
+            from: Some(name("ana")),
+            message: Message::text(Role::Person, Origin::Person, "Reconcile \"invoice 7\"\n— now"),
+        },
+        Event::MessageReceived { mail: "mail-2".parse().unwrap(), from: None, message: descriptor },
+        Event::CapabilitiesOffered { offers: digest("offers") },
+    ]
+}
+
+/// Everything that a model can say.
+fn reply() -> Message {
+    let raw = json!({"type": "thinking", "thinking": "Hm.", "signature": "c2ln"});
+    let used = |malformed: Option<&str>| Content::Use {
+        use_id: "toolu_1".to_owned(),
+        capability: "email-draft".to_owned(),
+        arguments: json!({"amount_usd": 4180.1}),
+        malformed: malformed.map(str::to_owned),
+    };
+    let parts = [
+        Content::Text { text: "One moment.".to_owned() },
+        Content::Reasoning { text: "Hm.".to_owned(), raw },
+        used(None),
+        used(Some("{\"amount_usd\":")),
+        Content::Other { raw: json!({"type": "server_tool_use"}) },
+    ];
+    let parts = parts.into_iter().map(|content| part(content, Origin::Model, Trust::Trusted));
+    Message { role: Role::Agent, parts: parts.collect() }
+}
+
+fn result(error: bool, origin: Origin) -> Message {
+    let structured = (!error).then(|| json!({"draft": 3}));
+    let content = Content::Result { use_id: "toolu_1".to_owned(), text: "drafted".to_owned(), structured, error };
+    let labels = vec!["finance".to_owned()];
+    Message { role: Role::Capability, parts: vec![Part { labels, ..part(content, origin, Trust::Untrusted) }] }
+}
+
+fn model() -> Vec<Event> {
+    let requested = |intent, scripted| Event::ModelRequested {
+        intent,
+        provider: name("anthropic"),
+        model: "claude-sonnet-4-6".to_owned(),
+        messages: 3,
+        max_output_tokens: 1024,
+        scripted,
+    };
+    let answered = |outcome, settlement| Event::ModelAnswered { call: call(), attempt: 2, outcome, settlement };
+    let stopped = |stop| {
+        let message = Message::text(Role::Agent, Origin::Model, "Done.");
+        CallOutcome::Answered { message, stop }
+    };
+    vec![
+        requested(intent(), true),
+        requested(plain_intent(), false),
+        answered(CallOutcome::Answered { message: reply(), stop: Some(Stop::Use) }, settlement()),
+        answered(stopped(Some(Stop::Done)), Settlement::default()),
+        answered(stopped(Some(Stop::Length)), Settlement::default()),
+        answered(stopped(Some(Stop::Refused)), Settlement::default()),
+        answered(stopped(None), Settlement::default()),
+        answered(CallOutcome::Failed { error: "overloaded".to_owned(), retryable: true }, Settlement::default()),
+        answered(CallOutcome::Unknown { error: "the line went dead".to_owned() }, settlement()),
+    ]
+}
+
+fn capability() -> Vec<Event> {
+    let arguments = json!({"to": "vendor@example.com", "amount_usd": 4180.1});
+    let answered = |origin, error| Event::CallAnswered {
+        call: call(),
+        attempt: 1,
+        outcome: CallOutcome::Answered { message: result(error, origin), stop: None },
+        settlement: Settlement::default(),
+    };
+    let requested = |effect, value_usd_micros, approval| Event::CallRequested {
+        intent: intent(),
+        capability: email(),
+        arguments: arguments.clone(),
+        effect,
+        value_usd_micros,
+        approval,
+    };
+    vec![
+        requested(Effect::Write, Some(4_180_100_000), Some(approval())),
+        requested(Effect::Read, None, None),
+        requested(Effect::Idempotent, None, None),
+        requested(Effect::Irreversible, None, None),
+        Event::CallRequested {
+            intent: plain_intent(),
+            capability: CapabilityRef::Internal(name("remember")),
+            arguments: json!({}),
+            effect: Effect::Idempotent,
+            value_usd_micros: None,
+            approval: None,
+        },
+        answered(Origin::Capability, false),
+        answered(Origin::Memory, false),
+        answered(Origin::Runtime, true),
+        Event::CallRecorded {
+            intent: plain_intent(),
+            capability: email(),
+            arguments,
+            effect: Effect::Write,
+            value_usd_micros: Some(4_180_100_000),
+            outcome: CallOutcome::Answered { message: result(false, Origin::Runtime), stop: None },
+        },
+    ]
+}
+
+fn refused() -> Vec<Event> {
+    let all = [
+        RefusedBy::Identity,
+        RefusedBy::Policy,
+        RefusedBy::Budget,
+        RefusedBy::Approval,
+        RefusedBy::Arguments,
+        RefusedBy::Readiness,
+        RefusedBy::Bound,
+    ];
+    let refusals = all.into_iter().map(|by| Event::CallRefused {
+        call: call(),
+        model: by == RefusedBy::Budget,
+        capability: (by != RefusedBy::Budget).then(|| "email-draft".to_owned()),
+        refusal: refusal(by),
+        decided: decided(),
+    });
+    let waits = waits().into_iter().map(|wait| Event::CallWaits { call: call(), model: wait.until.is_none(), wait });
+    refusals.chain(waits).collect()
+}
+
+fn waits() -> Vec<Wait> {
+    vec![
+        Wait { why: WaitFor::Approval { approval: approval() }, until: Some(AT) },
+        Wait { why: WaitFor::TiedUp { budget: "agent/a/calls_per_hour".to_owned() }, until: Some(AT) },
+        Wait { why: WaitFor::InDoubt { call: call() }, until: None },
+    ]
+}
+
+fn approvals() -> Vec<Event> {
+    let unknown = domain::call::ApprovalRequest { value_usd_micros: None, ..request() };
+    let resolved = |resolution| Event::CallResolved { call: call(), person: name("ana"), resolution, settlement: None };
+    vec![
+        Event::ApprovalRequested { request: request(), decided: decided() },
+        Event::ApprovalRequested { request: unknown, decided: decided() },
+        Event::ApprovalDecided { verdict: verdict() },
+        Event::ApprovalDecided { verdict: plain_verdict() },
+        Event::ApprovalWithdrawn { approval: approval(), reason: "the policy changed".to_owned() },
+        Event::CallInDoubt { call: call(), attempt: 1, settlement: None },
+        resolved(Resolution::Happened { result: "drafted".to_owned() }),
+        resolved(Resolution::DidNot),
+        resolved(Resolution::Abandon),
+    ]
+}
+
+fn ends() -> Vec<Event> {
+    let failed = |refusal| Event::Failed { reason: "too many turns".to_owned(), refusal, compute_ms: 5 };
+    vec![
+        Event::Suspended { waits: waits(), compute_ms: 17 },
+        Event::Finished { compute_ms: 17 },
+        failed(Some(refusal(RefusedBy::Budget))),
+        failed(None),
+        Event::Killed { by: "admin".to_owned(), reason: "stuck".to_owned() },
+    ]
+}

@@ -1,0 +1,41 @@
+//! One example of each kind of mail at least: it waits in the store while versions come and go.
+
+use domain::event::Resolution;
+use domain::id::TraceId;
+use domain::mail::{MailBody, Start};
+use domain::message::{Message, Origin, Role};
+
+use crate::part::{call, name, plain_principal, plain_verdict, principal, verdict};
+
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 5;
+
+/// A number per kind, dense.
+pub(crate) fn number(mail: &MailBody) -> usize {
+    match mail {
+        MailBody::Message { .. } => 0,
+        MailBody::Verdict { .. } => 1,
+        MailBody::Resolved { .. } => 2,
+        MailBody::Wake => 3,
+        MailBody::Kill { .. } => 4,
+    }
+}
+
+pub(crate) fn examples() -> Vec<MailBody> {
+    let message = || Message::text(Role::Person, Origin::Person, "Reconcile invoice 7");
+    let (key, case) = (|| "invoice-7".to_owned(), Some("INV-7".to_owned()));
+    let full = Start { principal: principal(), key: key(), trace: TraceId(7), case };
+    let plain = Start { principal: plain_principal(), key: key(), trace: TraceId(7), case: None };
+    let resolved = |resolution| MailBody::Resolved { call: call(), attempt: 1, person: name("ana"), resolution };
+    vec![
+        MailBody::Message { start: Box::new(full), from: Some(name("ana")), message: message() },
+        MailBody::Message { start: Box::new(plain), from: None, message: message() },
+        MailBody::Verdict { verdict: verdict() },
+        MailBody::Verdict { verdict: plain_verdict() },
+        resolved(Resolution::Happened { result: "drafted".to_owned() }),
+        resolved(Resolution::DidNot),
+        resolved(Resolution::Abandon),
+        MailBody::Wake,
+        MailBody::Kill { by: "admin".to_owned(), reason: "stuck".to_owned() },
+    ]
+}

@@ -1,0 +1,95 @@
+//! What every store must do, each behaviour once, run on each store. A new store adds a fixture, nothing else.
+#![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
+
+mod budget;
+mod control;
+mod erase;
+mod faulty;
+mod fence;
+mod lost;
+mod mail;
+mod record;
+mod session;
+mod view;
+mod world;
+
+/// One test per behaviour and store.
+macro_rules! conformance {
+    ($($room:ident: $($behaviour:ident),+ $(,)?;)+) => {
+        mod sqlite_file {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    crate::$room::$behaviour(crate::world::sqlite_file()).await;
+                }
+            )+)+
+        }
+        mod sqlite_memory {
+            $($(
+                #[tokio::test]
+                async fn $behaviour() {
+                    crate::$room::$behaviour(crate::world::sqlite_memory()).await;
+                }
+            )+)+
+        }
+    };
+}
+
+conformance! {
+    record:
+        a_record_reads_back_as_it_was_committed,
+        positions_are_dense_however_many_commit_at_once,
+        the_shards_time_never_goes_back,
+        a_principal_is_a_shared_text_written_once,
+        a_receipt_holds_the_intents_of_its_record_and_no_others,
+        a_record_that_is_too_large_is_refused_and_the_writer_goes_on,
+        a_dropped_commit_poisons_its_writer_and_the_session_loads_whole,
+        a_commit_that_was_never_queued_never_happens,
+        an_unknown_codec_is_named_and_never_skipped,
+        a_body_opens_only_under_its_own_envelope,
+        numbers_in_headers_read_back_as_they_were_sealed,
+        commits_are_told_to_whoever_listens;
+    fence:
+        a_stale_epoch_is_refused_at_the_commit_and_writes_nothing,
+        a_fenced_shard_leaves_the_others_of_its_batch,
+        a_wrong_position_is_refused,
+        a_claim_waits_until_another_nodes_lease_is_over,
+        a_commit_renews_the_lease,
+        the_same_node_claims_again_at_once,
+        a_fenced_session_never_reaches_the_store_again_and_loads_anew,
+        a_receipt_says_until_when_to_send;
+    lost:
+        a_lost_answer_to_a_commit_that_landed_is_a_receipt,
+        a_lost_commit_that_did_not_land_is_refused_and_may_be_tried_again,
+        what_cannot_be_decided_is_unknown_and_the_session_loads_anew;
+    mail:
+        mail_posted_twice_is_delivered_once,
+        the_same_id_to_two_sessions_reaches_both,
+        mail_posted_after_it_was_consumed_comes_again_for_the_session_to_know,
+        due_mail_comes_in_the_order_of_its_time_and_then_of_posting,
+        a_commit_posts_and_consumes_mail_with_its_record,
+        mail_that_says_nothing_is_thrown_away,
+        a_post_wakes_whoever_waits_for_mail;
+    control:
+        a_change_at_an_old_position_is_refused_and_says_where_it_moved,
+        changes_read_back_in_order,
+        many_changes_at_once_stay_dense,
+        every_commit_returns_the_control_position,
+        what_was_changed_is_sealed;
+    budget:
+        drawing_never_exceeds_the_cap,
+        a_lower_cap_grants_nothing_and_takes_nothing_back,
+        holdings_are_the_sum_of_their_changes;
+    session:
+        heads_are_found_by_agent_and_phase,
+        the_inbox_shows_what_is_open,
+        memory_is_recalled_until_it_is_forgotten_or_expires,
+        what_is_remembered_and_forgotten_in_one_commit_is_forgotten,
+        a_shared_text_is_found_by_its_hash;
+    erase:
+        an_erased_sessions_envelopes_and_leaves_stay,
+        an_erased_session_goes_on_under_a_new_key;
+    view:
+        a_view_moves_with_its_cursor_or_not_at_all,
+        a_view_is_rebuilt_from_the_start;
+}

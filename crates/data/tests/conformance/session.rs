@@ -1,0 +1,114 @@
+//! What the next decision needs: heads, the inbox, memory, shared texts.
+
+use data::commit::Log;
+use data::rows::{Head, InboxChange, InboxItem, InboxKey, MemoryChange, MemoryItem, Rows};
+use data::store::HeadFilter;
+use domain::clock::Timestamp;
+use domain::id::{ApprovalId, CallId, Digest, Pos, SessionId};
+use domain::session::Phase;
+
+use crate::world::{Fixture, commit, head, name, said, session, stamp};
+
+async fn put(log: &Log, session: SessionId, head: Head) {
+    let mut writer = log.begin(session);
+    log.commit(&mut writer, stamp(session), head, Rows::of(said("one"))).await.unwrap();
+}
+
+async fn found(log: &Log, filter: HeadFilter) -> Vec<SessionId> {
+    log.heads(filter).await.unwrap().into_iter().map(|(session, _, _)| session).collect()
+}
+
+pub(crate) async fn heads_are_found_by_agent_and_phase(fixture: Fixture) {
+    let log = fixture.log().await;
+    let other = Head { agent: name("other"), since: Timestamp(2), ..head() };
+    put(&log, session(1), head()).await;
+    put(&log, session(2), Head { phase: Phase::Suspended, since: Timestamp(5), ..other.clone() }).await;
+    put(&log, session(3), Head { phase: Phase::Ready, ..other }).await;
+    let [one, two, three] = [session(1), session(2), session(3)];
+    assert_eq!(found(&log, HeadFilter::default()).await, [two, three, one]);
+    let filter = HeadFilter { agent: Some(name("other")), ..HeadFilter::default() };
+    assert_eq!(found(&log, filter.clone()).await, [two, three]);
+    assert_eq!(found(&log, HeadFilter { phases: vec![Phase::Suspended], ..filter }).await, [two]);
+    let awake = HeadFilter { phases: vec![Phase::Running, Phase::Ready], ..HeadFilter::default() };
+    assert_eq!(found(&log, awake.clone()).await, [three, one]);
+    assert_eq!(found(&log, HeadFilter { limit: Some(1), ..awake }).await, [three]);
+    assert_eq!(log.head(one).await.unwrap(), Some((head(), Pos(1))));
+    assert_eq!(log.head(session(9)).await.unwrap(), None);
+}
+
+pub(crate) async fn the_inbox_shows_what_is_open(fixture: Fixture) {
+    let (log, id) = (fixture.log().await, session(1));
+    let call = CallId { session: id, ordinal: 4 };
+    let approval = InboxKey::Approval { approval: ApprovalId { call, round: 1 } };
+    let in_doubt = InboxKey::InDoubt { call };
+    let item = |key, since| InboxItem {
+        key,
+        session: id,
+        agent: name("finance"),
+        group: name("finance-platform"),
+        since: Timestamp(since),
+        expires: (since == 1).then_some(Timestamp(9)),
+    };
+    let open = vec![InboxChange::Open(item(in_doubt, 2)), InboxChange::Open(item(approval, 1))];
+    let mut writer = log.begin(id);
+    commit(&log, &mut writer, Rows { inbox: open, ..Rows::of(said("one")) }).await;
+    assert_eq!(log.inbox().await.unwrap(), [item(approval, 1), item(in_doubt, 2)]);
+    let close = vec![InboxChange::Close(approval)];
+    commit(&log, &mut writer, Rows { inbox: close, ..Rows::of(said("two")) }).await;
+    assert_eq!(log.inbox().await.unwrap(), [item(in_doubt, 2)]);
+}
+
+fn item(session: SessionId, ordinal: u32, expires: Option<i64>) -> MemoryItem {
+    MemoryItem {
+        agent: name("finance"),
+        id: CallId { session, ordinal },
+        text: format!("fact {ordinal}"),
+        at: Timestamp(i64::from(ordinal)),
+        expires: expires.map(Timestamp),
+    }
+}
+
+pub(crate) async fn memory_is_recalled_until_it_is_forgotten_or_expires(fixture: Fixture) {
+    let log = fixture.log().await;
+    let agent = name("finance");
+    let (mut one, mut two) = (log.begin(session(1)), log.begin(session(2)));
+    let facts = [item(session(1), 1, None), item(session(1), 2, Some(50))];
+    let memory = facts.iter().cloned().map(MemoryChange::Remember).collect();
+    commit(&log, &mut one, Rows { memory, ..Rows::of(said("one")) }).await;
+    let memory = vec![MemoryChange::Remember(item(session(2), 3, None))];
+    commit(&log, &mut two, Rows { memory, ..Rows::of(said("two")) }).await;
+
+    let recalled = log.recall(&agent, Timestamp(10), 10).await.unwrap();
+    assert_eq!(recalled, [item(session(2), 3, None), facts[1].clone(), facts[0].clone()]);
+    assert_eq!(log.recall(&agent, Timestamp(50), 10).await.unwrap().len(), 2);
+    assert_eq!(log.recall(&name("other"), Timestamp(10), 10).await.unwrap(), []);
+
+    // Any session of the agent may forget what another remembered.
+    let memory = vec![MemoryChange::Forget { agent: agent.clone(), id: facts[0].id }];
+    commit(&log, &mut two, Rows { memory, ..Rows::of(said("three")) }).await;
+    assert_eq!(log.recall(&agent, Timestamp(10), 10).await.unwrap().len(), 2);
+    assert_eq!(log.forget_expired(Timestamp(50)).await.unwrap(), 1);
+    assert_eq!(log.recall(&agent, Timestamp(10), 10).await.unwrap(), [item(session(2), 3, None)]);
+}
+
+pub(crate) async fn what_is_remembered_and_forgotten_in_one_commit_is_forgotten(fixture: Fixture) {
+    let log = fixture.log().await;
+    let fact = item(session(1), 1, None);
+    let forget = MemoryChange::Forget { agent: fact.agent.clone(), id: fact.id };
+    let memory = vec![MemoryChange::Remember(fact), forget];
+    let mut writer = log.begin(session(1));
+    commit(&log, &mut writer, Rows { memory, ..Rows::of(said("one")) }).await;
+    assert_eq!(log.recall(&name("finance"), Timestamp(0), 10).await.unwrap(), []);
+}
+
+pub(crate) async fn a_shared_text_is_found_by_its_hash(fixture: Fixture) {
+    let log = fixture.log().await;
+    for n in 1..3 {
+        let mut writer = log.begin(session(n));
+        let texts = vec!["be kind".to_owned(), "be kind".to_owned()];
+        commit(&log, &mut writer, Rows { texts, ..Rows::of(said("one")) }).await;
+    }
+    let text = log.text(Digest::of(b"be kind")).await.unwrap();
+    assert_eq!(text.as_deref(), Some("be kind"));
+    assert_eq!(log.text(Digest::of(b"nothing")).await.unwrap(), None);
+}

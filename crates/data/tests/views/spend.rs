@@ -1,0 +1,65 @@
+//! What things cost, from what stays readable of the records.
+
+use data::record::Record;
+use data::spend::{By, Named, SpentOn, cost, rows_of, unnamed};
+use data::store::SpendRow;
+use domain::call::{CallOutcome, Settlement};
+use domain::clock::Timestamp;
+use domain::event::Event;
+use domain::principal::Autonomy;
+
+use crate::story::{START, Story, model_settlement, name, reconciliation};
+
+fn rows(records: &[Record]) -> Vec<SpendRow> {
+    let (agent, mut named) = (name("reconciliation-finance"), Named::new());
+    records.iter().flat_map(|record| rows_of(&record.envelope, &agent, &mut named)).collect()
+}
+
+#[test]
+fn cost_is_known_by_agent_model_tool_and_session() {
+    let story = reconciliation();
+    let rows = rows(&story.records());
+    let total = |by| cost(&rows, by, Timestamp(START));
+    let agent = total(By::Agent);
+    assert_eq!(agent.lines.len(), 1);
+    assert_eq!((agent.total.amounts.usd_micros, agent.total.amounts.calls), (6_900, 6));
+    assert_eq!((agent.total.amounts.external_actions, agent.total.amounts.compute_ms), (3, 21));
+    assert_eq!((agent.total.scripted_calls, agent.total.scripted_usd_micros), (3, 6_900));
+    let model = total(By::Model);
+    assert_eq!((model.lines[0].name.as_str(), model.lines[0].tally.amounts.tokens), ("claude-x", 3_702));
+    let tools: Vec<_> = total(By::Tool).lines.into_iter().map(|line| line.name).collect();
+    assert_eq!(tools, ["mcp://gateway/email-draft", "mcp://gateway/erp-read", "mcp://gateway/vendor-read"]);
+    assert_eq!(total(By::Session).lines[0].name, story.session.to_string());
+}
+
+#[test]
+fn what_was_possibly_billed_is_told_apart() {
+    let mut s = Story::begins("lost", Autonomy::Autonomous);
+    s.and(s.thinks(1, 1));
+    let settlement = Settlement { worst_case: true, scripted: false, ..model_settlement() };
+    let outcome = CallOutcome::Unknown { error: "lost".to_owned() };
+    s.then(10, Event::ModelAnswered { call: s.call(1), attempt: 1, outcome, settlement });
+    s.and(s.thinks(1, 2));
+    s.then(10, s.says(1, Vec::new()));
+    let found = cost(&rows(&s.records()), By::Model, Timestamp(START));
+    assert_eq!((found.total.amounts.usd_micros, found.total.possibly_billed_usd_micros), (4_600, 2_300));
+    assert_eq!(found.lines[0].name, "claude-x");
+}
+
+#[test]
+fn hours_before_the_one_asked_for_are_left_out() {
+    let rows = rows(&reconciliation().records());
+    assert_eq!(cost(&rows, By::Agent, Timestamp(START + 3_599_999)).total.amounts.calls, 6);
+    assert!(cost(&rows, By::Agent, Timestamp(START + 3_600_000)).lines.is_empty());
+}
+
+#[test]
+fn an_outcome_whose_intent_was_not_seen_asks_for_its_name() {
+    let story = reconciliation();
+    let records = story.records();
+    let mut named = Named::new();
+    assert_eq!(unnamed(&records[1].envelope, &named), [story.call(1)]);
+    named.insert(story.call(1), SpentOn::Model("claude-x".to_owned()));
+    assert!(unnamed(&records[1].envelope, &named).is_empty());
+    assert!(unnamed(&records[0].envelope, &Named::new()).is_empty());
+}
