@@ -1,0 +1,213 @@
+//! Consent: whether a call that needs a person's word has it. A consent is bound to the exact call; whatever it was
+//! bound to may change while a person thinks, and then it is void and asked for anew, saying what changed.
+//!
+//! ```text
+//! no request ─▶ ask ─▶ wait ─▶ verdict ─▶ signed? in time? still of the group? bound to this very call? ─▶ granted
+//!                 ▲                                        │                     │
+//!                 └────────── withdrawn, asked anew ◀──────┴─────────────────────┘      a no, or silence: denied
+//! ```
+//!
+//! All of it is pure. What must never be known here: how the verdict got here.
+
+use domain::call::{ApprovalRequest, ApprovalVerdict, Binding, Facts};
+use domain::capability::CapabilityRef;
+use domain::clock::Timestamp;
+use domain::id::{ApprovalId, CallId, Digest, Name};
+use ring::hmac;
+use serde_json::{Value, json};
+
+use crate::registry::Registry;
+
+/// Signs what people say, so that only the control plane can put words in their mouths.
+#[derive(Clone)]
+pub struct Signer(hmac::Key);
+
+impl Signer {
+    /// A signer whose key is derived from the store's secret.
+    pub fn new(secret: &[u8]) -> Self {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let derived = hmac::sign(&root, b"ostler/control/verdict/v1");
+        Signer(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
+    /// The verdict with its signature, over all of it and the request's binding.
+    pub fn sign(&self, request: &ApprovalRequest, mut verdict: ApprovalVerdict) -> ApprovalVerdict {
+        use base64::Engine;
+        let tag = hmac::sign(&self.0, words(request, &verdict).as_bytes());
+        verdict.signature = base64::engine::general_purpose::STANDARD.encode(tag.as_ref());
+        verdict
+    }
+
+    /// Whether this verdict was signed here, for this very request.
+    pub fn signed(&self, request: &ApprovalRequest, verdict: &ApprovalVerdict) -> bool {
+        use base64::Engine;
+        let tag = base64::engine::general_purpose::STANDARD.decode(&verdict.signature);
+        tag.is_ok_and(|tag| hmac::verify(&self.0, words(request, verdict).as_bytes(), &tag).is_ok())
+    }
+}
+
+/// What is signed: everything that was said, and what it is bound to.
+fn words(request: &ApprovalRequest, verdict: &ApprovalVerdict) -> String {
+    let Binding { arguments, schema, policy_set, revision } = request.binding;
+    domain::canonical::to_string(&json!({
+        "approval": verdict.approval,
+        "approved": verdict.approved,
+        "person": verdict.person,
+        "reason": verdict.reason,
+        "edited": verdict.edited,
+        "at": verdict.at,
+        "binding": {"arguments": arguments, "schema": schema, "policy_set": policy_set, "revision": revision},
+    }))
+}
+
+/// A call that needs consent, and why.
+#[derive(Debug, Clone)]
+pub struct Need<'a> {
+    /// The call.
+    pub call: CallId,
+    /// Of which capability.
+    pub capability: &'a CapabilityRef,
+    /// The effective arguments.
+    pub arguments: &'a Value,
+    /// What a consent to it is bound to.
+    pub binding: Binding,
+    /// What it is worth, where that is known.
+    pub value_usd_micros: Option<i64>,
+    /// Why a person is asked.
+    pub reason: String,
+    /// The group whose people decide.
+    pub by: &'a Name,
+    /// How long they have.
+    pub expires_ms: i64,
+}
+
+/// Whether there is consent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Consent {
+    /// A person said yes to exactly this.
+    Granted(ApprovalId),
+    /// Nobody was asked yet.
+    Ask(ApprovalRequest),
+    /// Somebody was asked and has not answered.
+    Pending(ApprovalRequest),
+    /// What they were asked is not what is wanted now.
+    Anew {
+        /// The request that is void.
+        withdrawn: ApprovalId,
+        /// What changed.
+        changed: String,
+        /// The next one.
+        request: ApprovalRequest,
+    },
+    /// A person said no, nobody answered in time, or the answer is not genuine.
+    Denied {
+        /// Why.
+        reason: String,
+        /// What to do next.
+        next: String,
+    },
+}
+
+/// Whether a call has the consent that it needs.
+pub fn consent(registry: &Registry, signer: &Signer, facts: &Facts, need: &Need<'_>, now: Timestamp) -> Consent {
+    let Some(asked) = facts.approval.as_ref().filter(|asked| asked.approval.call == need.call) else {
+        return Consent::Ask(need.request(1, need.reason.clone(), now));
+    };
+    let verdict = facts.verdict.as_ref().filter(|verdict| verdict.approval == asked.approval);
+    let answered_at = verdict.map_or(now, |verdict| verdict.at);
+    if let Some(verdict) = verdict {
+        if !signer.signed(asked, verdict) {
+            return denied(format!("The answer to {} does not carry the control plane's signature.", asked.approval));
+        }
+        if !verdict.approved {
+            let why = if verdict.reason.is_empty() { "without a reason".to_owned() } else { verdict.reason.clone() };
+            return denied(format!("{} of {} said no: {why}", verdict.person, asked.by));
+        }
+    }
+    if answered_at >= asked.expires_at {
+        let within = period(asked.expires_at.since_ms(asked.asked_at));
+        return denied(format!("Nobody answered {} within {within}.", asked.approval));
+    }
+    let bound = verdict
+        .and_then(|verdict| verdict.edited.as_ref())
+        .map_or(asked.binding, |edited| Binding { arguments: Digest::of_json(edited), ..asked.binding });
+    if bound != need.binding {
+        let before = verdict.and_then(|verdict| verdict.edited.as_ref()).unwrap_or(&asked.arguments);
+        return need.anew(asked, changes(&bound, before, need), now);
+    }
+    let Some(verdict) = verdict else {
+        return Consent::Pending(asked.clone());
+    };
+    let person = registry.person(&verdict.person);
+    if !person.is_some_and(|person| person.groups.contains(&asked.by)) {
+        return need.anew(asked, format!("{} is not in the group {} any more", verdict.person, asked.by), now);
+    }
+    Consent::Granted(asked.approval)
+}
+
+impl Need<'_> {
+    fn request(&self, round: u16, reason: String, now: Timestamp) -> ApprovalRequest {
+        ApprovalRequest {
+            approval: ApprovalId { call: self.call, round },
+            capability: self.capability.clone(),
+            arguments: self.arguments.clone(),
+            binding: self.binding,
+            value_usd_micros: self.value_usd_micros,
+            reason,
+            by: self.by.clone(),
+            asked_at: now,
+            expires_at: now.plus_ms(self.expires_ms),
+        }
+    }
+
+    fn anew(&self, asked: &ApprovalRequest, changed: String, now: Timestamp) -> Consent {
+        let reason = format!("{} Asked again, because {changed}.", self.reason);
+        let request = self.request(asked.approval.round.saturating_add(1), reason, now);
+        Consent::Anew { withdrawn: asked.approval, changed, request }
+    }
+}
+
+fn denied(reason: String) -> Consent {
+    Consent::Denied { reason, next: "Do not try the same again; go on without it, or say what is needed.".to_owned() }
+}
+
+/// What changed between what was consented to and what is wanted, in words.
+fn changes(bound: &Binding, before: &Value, need: &Need<'_>) -> String {
+    let mut changed = Vec::new();
+    if bound.arguments != need.binding.arguments {
+        changed.push(format!("the arguments changed ({})", argument_changes(before, need.arguments)));
+    }
+    if bound.schema != need.binding.schema {
+        changed.push(format!("the definition of {} changed", need.capability));
+    }
+    if bound.policy_set != need.binding.policy_set {
+        changed.push("the policies changed".to_owned());
+    }
+    if bound.revision != need.binding.revision {
+        let (old, new) = (bound.revision.short(), need.binding.revision.short());
+        changed.push(format!("the agent's descriptor changed from revision {old} to {new}"));
+    }
+    changed.join(", and ")
+}
+
+fn argument_changes(before: &Value, after: &Value) -> String {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        return format!("{before} became {after}");
+    };
+    let gone = old.iter().filter(|(key, _)| !new.contains_key(*key)).map(|(key, was)| format!("{key} {was} is gone"));
+    let other = new.iter().filter_map(|(key, is)| match old.get(key) {
+        Some(was) if was == is => None,
+        Some(was) => Some(format!("{key} {was} became {is}")),
+        None => Some(format!("{key} {is} is new")),
+    });
+    gone.chain(other).collect::<Vec<_>>().join(", ")
+}
+
+/// A length of time, as people say it: `4h`, `90m`, `45s`.
+fn period(ms: i64) -> String {
+    match ms / 1000 {
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}

@@ -1,0 +1,333 @@
+//! The one question: may it? Identity and kill switch first, then policy, then budget, then approval. The answer is a
+//! value with everything that must be committed with it. Pure: what it needs is in memory, and it sends nothing.
+
+use data::rows::{InboxChange, InboxItem, InboxKey, Rows};
+use domain::budget::{Amounts, Hold};
+use domain::call::{ApprovalRequest, Binding, Facts};
+use domain::capability::{CapabilityRef, Effect};
+use domain::clock::Timestamp;
+use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait, WaitFor};
+use domain::event::Event;
+use domain::id::{ApprovalId, CallId, Digest, Name};
+use domain::principal::Principal;
+use serde_json::Value;
+
+use crate::budget::{Holdings, Short};
+use crate::consent::{Consent, Need, Signer, consent};
+use crate::identity;
+use crate::policy::{self, InForce, Ruling};
+use crate::readiness::{self, Checks, Condition};
+use crate::registry::Registry;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub enum Want<'a> {
+    /// A model's answer.
+    Model {
+        /// Of which provider.
+        provider: &'a Name,
+        /// Which model.
+        model: &'a str,
+        /// The most it can come to.
+        worst: Amounts,
+    },
+    /// The use of a capability.
+    Capability {
+        /// Which.
+        capability: &'a CapabilityRef,
+        /// What it may change.
+        effect: Effect,
+        /// The effective arguments: after defaults, as they would be sent.
+        arguments: &'a Value,
+        /// Of the canonical effective arguments.
+        arguments_hash: Digest,
+        /// Of the capability's definition and input schema.
+        schema_hash: Digest,
+        /// What it is worth, in micro-dollars; `None`: unknown, negative or not a number.
+        value_usd_micros: Option<i64>,
+        /// The most it can come to.
+        worst: Amounts,
+    },
+}
+
+/// One question to the gate.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    /// The call this would be.
+    pub call: CallId,
+    /// 1 for the first attempt.
+    pub attempt: u16,
+    /// Who wants it.
+    pub principal: &'a Principal,
+    /// What the session knows that bears on it.
+    pub facts: &'a Facts,
+    /// What is wanted.
+    pub want: Want<'a>,
+}
+
+/// The gate's answer, with what to commit beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It may; `rows` hold its worst case.
+    Allow {
+        /// Holdings; the inbox item that its consent closes.
+        rows: Rows,
+        /// What it holds until it is settled.
+        holds: Vec<Hold>,
+        /// Under what it was allowed.
+        decided: DecidedAt,
+        /// The consent that it uses up.
+        approval: Option<ApprovalId>,
+    },
+    /// Shadow: write down what would have been sent, and do not send it.
+    Record {
+        /// A request for consent that this makes void.
+        rows: Rows,
+        /// Under what it was decided.
+        decided: DecidedAt,
+    },
+    /// Not yet.
+    Wait {
+        /// That it waits, and what is put before people.
+        rows: Rows,
+        /// What for.
+        wait: Wait,
+    },
+    /// It may not.
+    Deny {
+        /// That it was refused; a request for consent that this makes void.
+        rows: Rows,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// Everything that a decision is made from.
+pub struct Scene<'a> {
+    /// Who and what there is.
+    pub registry: &'a Registry,
+    /// What has been spent; an answer that allows changes it at once.
+    pub holdings: &'a mut Holdings,
+    /// Knows what people really said.
+    pub signer: &'a Signer,
+    /// What only the machine around it knows.
+    pub checks: &'a Checks,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// May it?
+pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
+    let mut decided =
+        DecidedAt { control_pos: scene.registry.pos(), policy_set: policy::policy_set(), policy_ids: Vec::new() };
+    if let Err(refusal) = identity::stands(scene.registry, query.principal) {
+        return deny(query, decided, refusal);
+    }
+    let Some(in_force) = InForce::of(scene.registry, query.principal) else {
+        let reason = format!("The agent {} is not known here.", query.principal.link.agent);
+        let next = "Apply its descriptor: `ostler apply -f FILE`.".to_owned();
+        return deny(query, decided, Refusal { by: RefusedBy::Identity, reason, next });
+    };
+    let need = match permitted(scene, query, &in_force, &mut decided) {
+        Ok(need) => need,
+        Err(Stopped::Record) => return Verdict::Record { rows: voided(query, "it is recorded, not sent"), decided },
+        Err(Stopped::Deny(refusal)) => return deny(query, decided, refusal),
+    };
+    let (agent, worst) = (&query.principal.link.agent, query.want.worst());
+    // A person is not asked for what cannot be paid; calls in flight are no reason not to ask.
+    if let Err(Short::Exhausted(spent)) = scene.holdings.check(agent, in_force.caps(), worst, scene.now) {
+        return deny(query, decided, spent.refusal());
+    }
+    let (rows, approval) = match consented(scene, query, need.as_ref(), &decided) {
+        Ok(granted) => granted,
+        Err(answer) => return *answer,
+    };
+    reserve(scene, query, &in_force, (rows, approval, decided))
+}
+
+/// Why a call does not get as far as its budget.
+enum Stopped {
+    Record,
+    Deny(Refusal),
+}
+
+/// Policy: whether the rules permit it, and what consent it needs.
+fn permitted<'a>(
+    scene: &Scene<'_>,
+    query: &'a Query<'_>,
+    in_force: &InForce<'a>,
+    decided: &mut DecidedAt,
+) -> Result<Option<Need<'a>>, Stopped> {
+    let agent = &query.principal.link.agent;
+    let (ruling, rule) = match &query.want {
+        Want::Model { provider, model, .. } => policy::rule_model(scene.registry, in_force, agent, (provider, model)),
+        Want::Capability { capability, effect, value_usd_micros, .. } => {
+            policy::rule(in_force, agent, (capability, *effect), *value_usd_micros)
+        }
+    };
+    decided.policy_ids.push(rule.to_owned());
+    let reason = match ruling {
+        Ruling::Deny(refusal) => return Err(Stopped::Deny(refusal)),
+        Ruling::Record => return Err(Stopped::Record),
+        Ruling::Allow => None,
+        Ruling::Consent(reason) => Some(reason),
+    };
+    let conditions = match &query.want {
+        Want::Model { .. } => readiness::model(scene.registry, scene.checks, in_force.model()),
+        Want::Capability { capability, .. } => readiness::capability(scene.registry, scene.checks, capability),
+    };
+    if let Some(Condition { reason, next, .. }) = readiness::missing(conditions) {
+        return Err(Stopped::Deny(Refusal { by: RefusedBy::Readiness, reason, next }));
+    }
+    Ok(reason.and_then(|reason| need(query, in_force, decided.policy_set, reason)))
+}
+
+/// What a consent to this call would be bound to. A model call never needs any.
+fn need<'a>(query: &'a Query<'_>, in_force: &InForce<'a>, policy_set: Digest, reason: String) -> Option<Need<'a>> {
+    let Want::Capability { capability, arguments, arguments_hash, schema_hash, value_usd_micros, .. } = &query.want
+    else {
+        return None;
+    };
+    let (arguments_hash, schema, revision) = (*arguments_hash, *schema_hash, in_force.revision());
+    Some(Need {
+        call: query.call,
+        capability,
+        arguments,
+        binding: Binding { arguments: arguments_hash, schema, policy_set, revision },
+        value_usd_micros: *value_usd_micros,
+        reason,
+        by: in_force.consent_by(),
+        expires_ms: in_force.consent_expires_ms(),
+    })
+}
+
+/// Approval: the rows and the consent that a call may go on with, or the answer that it gets instead.
+fn consented(
+    scene: &Scene<'_>,
+    query: &Query<'_>,
+    need: Option<&Need<'_>>,
+    decided: &DecidedAt,
+) -> Result<(Rows, Option<ApprovalId>), Box<Verdict>> {
+    let Some(need) = need else {
+        return unneeded(scene, query, decided);
+    };
+    let answer = match consent(scene.registry, scene.signer, query.facts, need, scene.now) {
+        Consent::Granted(approval) => return Ok((closing(approval), Some(approval))),
+        Consent::Ask(request) => ask(query, request, Rows::default(), decided),
+        Consent::Anew { withdrawn, changed, request } => {
+            let mut rows = Rows::of(Event::ApprovalWithdrawn { approval: withdrawn, reason: changed });
+            rows.merge(closing(withdrawn));
+            ask(query, request, rows, decided)
+        }
+        Consent::Pending(request) => waits(query, waits_for(&request), Rows::default()),
+        Consent::Denied { reason, next } => {
+            deny(query, decided.clone(), Refusal { by: RefusedBy::Approval, reason, next })
+        }
+    };
+    Err(Box::new(answer))
+}
+
+/// A call that needs no consent (any more). A person's no still counts; their yes goes with the call that it was for.
+fn unneeded(
+    scene: &Scene<'_>,
+    query: &Query<'_>,
+    decided: &DecidedAt,
+) -> Result<(Rows, Option<ApprovalId>), Box<Verdict>> {
+    let (Some(asked), Some(verdict)) = (&query.facts.approval, &query.facts.verdict) else {
+        return Ok((voided(query, "consent is not needed any more"), None));
+    };
+    if !verdict.approved {
+        let reason = format!("{} of {} said no: {}", verdict.person, asked.by, verdict.reason);
+        let next = "Do not try the same again; go on without it.".to_owned();
+        let refusal = Refusal { by: RefusedBy::Approval, reason, next };
+        return Err(Box::new(deny(query, decided.clone(), refusal)));
+    }
+    let consented = verdict.edited.as_ref().map_or(asked.binding.arguments, Digest::of_json);
+    let same = matches!(query.want, Want::Capability { arguments_hash, .. } if arguments_hash == consented);
+    let approval = (same && scene.signer.signed(asked, verdict)).then_some(asked.approval);
+    Ok((closing(asked.approval), approval))
+}
+
+/// Budget, the second half: holds the worst case, now that everything else is settled.
+fn reserve(
+    scene: &mut Scene<'_>,
+    query: &Query<'_>,
+    in_force: &InForce<'_>,
+    (mut rows, approval, decided): (Rows, Option<ApprovalId>, DecidedAt),
+) -> Verdict {
+    let agent = &query.principal.link.agent;
+    match scene.holdings.reserve(agent, in_force.caps(), query.want.worst(), scene.now) {
+        Ok((holds, deltas)) => {
+            rows.holdings.extend(deltas);
+            Verdict::Allow { rows, holds, decided, approval }
+        }
+        Err(Short::Exhausted(spent)) => deny(query, decided, spent.refusal()),
+        Err(Short::TiedUp { budget, until }) => {
+            let wait = Wait { why: WaitFor::TiedUp { budget: budget.to_string() }, until: Some(until) };
+            waits(query, wait, Rows::default())
+        }
+    }
+}
+
+impl Want<'_> {
+    fn worst(&self) -> &Amounts {
+        match self {
+            Want::Model { worst, .. } | Want::Capability { worst, .. } => worst,
+        }
+    }
+
+    fn is_model(&self) -> bool {
+        matches!(self, Want::Model { .. })
+    }
+}
+
+fn deny(query: &Query<'_>, decided: DecidedAt, refusal: Refusal) -> Verdict {
+    let mut rows = voided(query, &refusal.reason);
+    let capability = match &query.want {
+        Want::Model { .. } => None,
+        Want::Capability { capability, .. } => Some(capability.name().to_string()),
+    };
+    let (call, model) = (query.call, query.want.is_model());
+    rows.events.push(Event::CallRefused { call, model, capability, refusal: refusal.clone(), decided });
+    Verdict::Deny { rows, refusal }
+}
+
+fn waits(query: &Query<'_>, wait: Wait, mut rows: Rows) -> Verdict {
+    rows.events.push(Event::CallWaits { call: query.call, model: query.want.is_model(), wait: wait.clone() });
+    Verdict::Wait { rows, wait }
+}
+
+fn ask(query: &Query<'_>, request: ApprovalRequest, mut rows: Rows, decided: &DecidedAt) -> Verdict {
+    let wait = waits_for(&request);
+    rows.inbox.push(InboxChange::Open(InboxItem {
+        key: InboxKey::Approval { approval: request.approval },
+        session: query.call.session,
+        agent: query.principal.link.agent.clone(),
+        group: request.by.clone(),
+        since: request.asked_at,
+        expires: Some(request.expires_at),
+    }));
+    rows.events.push(Event::ApprovalRequested { request, decided: decided.clone() });
+    waits(query, wait, rows)
+}
+
+fn waits_for(request: &ApprovalRequest) -> Wait {
+    Wait { why: WaitFor::Approval { approval: request.approval }, until: Some(request.expires_at) }
+}
+
+fn closing(approval: ApprovalId) -> Rows {
+    Rows { inbox: vec![InboxChange::Close(InboxKey::Approval { approval })], ..Rows::default() }
+}
+
+/// The end of a request for consent that is overtaken: withdrawn, unless somebody answered it, and off the inbox.
+fn voided(query: &Query<'_>, reason: &str) -> Rows {
+    let Some(request) = query.facts.approval.as_ref() else {
+        return Rows::default();
+    };
+    let mut rows = closing(request.approval);
+    if query.facts.verdict.is_none() {
+        let withdrawn = Event::ApprovalWithdrawn { approval: request.approval, reason: reason.to_owned() };
+        rows.events.push(withdrawn);
+    }
+    rows
+}

@@ -1,0 +1,213 @@
+//! The gate: the one place that answers "may it?", with everything it answers from in memory. It keeps the latest
+//! registry and the shard's holdings; deciding is [`crate::decide`]. What must never be known here: how an agent runs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use data::commit::Log;
+use data::error::ControlError as NotRecorded;
+use data::rows::Rows;
+use domain::budget::{Amounts, Hold};
+use domain::clock::{Clock, Timestamp};
+use domain::control::ControlEvent;
+use domain::decision::{Refusal, RefusedBy};
+use domain::id::{Name, Pos, Shard};
+use domain::principal::Principal;
+
+use crate::budget::{Balance, Caps, Holdings};
+use crate::consent::Signer;
+use crate::decide::{self, Query, Scene, Verdict};
+use crate::error::ControlError;
+use crate::identity;
+use crate::policy::InForce;
+use crate::readiness::{self, Checks, Condition};
+use crate::registry::Registry;
+
+/// How often a control commit is tried again when others were there before.
+const COMMIT_TRIES: usize = 16;
+
+/// Answers "may it?". Built once; shared by both doors and the surface.
+pub struct Gate {
+    log: Log,
+    checks: Checks,
+    signer: Signer,
+    registry: RwLock<Arc<Registry>>,
+    holdings: Mutex<Holdings>,
+    /// Held while records are read and the next registry is put in place, so that it never goes back.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Gate {
+    /// Folds the control shard and restores the holdings. `secret` is the store's own for this purpose: what people
+    /// say is signed with a key derived from it.
+    pub async fn open(log: Log, secret: &[u8], checks: Checks) -> Result<Arc<Gate>, ControlError> {
+        let mut held = Vec::new();
+        for shard in 0..log.shards() {
+            let rows = log.holdings(Shard(shard)).await?;
+            held.extend(
+                rows.into_iter().map(|(budget, window, drawn, reserved, spent)| {
+                    (budget, window, Balance { drawn, reserved, spent })
+                }),
+            );
+        }
+        let signer = Signer::new(secret);
+        let gate = Gate {
+            log,
+            checks,
+            signer,
+            registry: RwLock::default(),
+            holdings: Mutex::new(Holdings::restored(held)),
+            refreshing: tokio::sync::Mutex::default(),
+        };
+        gate.refresh().await?;
+        Ok(Arc::new(gate))
+    }
+
+    /// Everything there is, as of now.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads what was recorded since; afterwards the registry is at least as new as every control commit that was
+    /// acknowledged before.
+    pub async fn refresh(&self) -> Result<Arc<Registry>, ControlError> {
+        let _one_at_a_time = self.refreshing.lock().await;
+        let known = self.registry();
+        let records = self.log.control_since(known.pos()).await?;
+        if records.is_empty() {
+            return Ok(known);
+        }
+        let next = Arc::new(known.after(&records)?);
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        Ok(next)
+    }
+
+    /// May it? In memory only: an answer that allows holds the worst case at once.
+    pub fn decide(&self, query: &Query<'_>) -> Verdict {
+        let registry = self.registry();
+        let now = self.now();
+        let mut holdings = self.holdings();
+        let (signer, checks) = (&self.signer, &self.checks);
+        decide::decide(&mut Scene { registry: &registry, holdings: &mut holdings, signer, checks, now }, query)
+    }
+
+    /// Releases what a call held and adds what it came to, in the holds' own windows.
+    pub fn settle(&self, holds: &[Hold], amounts: &Amounts) -> Rows {
+        Rows { holdings: self.holdings().settle(holds, amounts), ..Rows::default() }
+    }
+
+    /// Adds what was spent without a hold: compute time.
+    pub fn charge(&self, principal: &Principal, amounts: &Amounts) -> Rows {
+        let registry = self.registry();
+        let Some(in_force) = InForce::of(&registry, principal) else {
+            return Rows::default();
+        };
+        let holdings = self.holdings().charge(&principal.link.agent, in_force.caps(), amounts, self.now());
+        Rows { holdings, ..Rows::default() }
+    }
+
+    /// Takes back what rows that were never committed changed in memory.
+    pub fn undo(&self, rows: &Rows) {
+        self.holdings().undo(&rows.holdings);
+    }
+
+    /// Whether a principal still stands, where the control shard moved between the decision and its commit: asked
+    /// before the first byte leaves. What cannot be read refuses.
+    pub async fn recheck(&self, control_pos: Pos, principal: &Principal) -> Result<(), Refusal> {
+        let registry =
+            if self.registry().pos() < control_pos { self.refresh().await.ok() } else { Some(self.registry()) };
+        match registry.filter(|registry| registry.pos() >= control_pos) {
+            Some(registry) => identity::stands(&registry, principal),
+            None => Err(Refusal {
+                by: RefusedBy::Identity,
+                reason: "The control plane changed, and its record cannot be read now.".to_owned(),
+                next: "Nothing was sent. Look at the server's log, then send a new message.".to_owned(),
+            }),
+        }
+    }
+
+    /// Draws the windows that a decision about this principal needs, so that deciding stays in memory.
+    pub async fn ready_budget(&self, principal: &Principal) -> Result<(), ControlError> {
+        let agent = &principal.link.agent;
+        let caps = match self.registry().agent(agent) {
+            Some(entry) => entry.rules.caps.clone(),
+            None => Caps::new(),
+        };
+        let shard = self.log.shard_of(principal.link.session);
+        let undrawn = self.holdings().undrawn(agent, &caps, self.now());
+        for (budget, window_start, cap) in undrawn {
+            let want = cap - self.holdings().balance(&budget, window_start).drawn;
+            let total = self.log.draw(shard, &budget, window_start, want, cap).await?;
+            self.holdings().drawn(&budget, window_start, total);
+        }
+        Ok(())
+    }
+
+    /// What an agent has and what it lacks; empty if there is no such agent.
+    pub fn ready(&self, agent: &Name) -> Vec<Condition> {
+        readiness::of(&self.registry(), &self.checks, agent)
+    }
+
+    /// Records what `decide_on` makes of the latest registry; asked again whenever others were there before.
+    /// No events: nothing is recorded.
+    pub(crate) async fn commit<T>(
+        &self,
+        by: &str,
+        decide_on: impl Fn(&Registry) -> Result<(Vec<ControlEvent>, T), ControlError> + Send + Sync,
+    ) -> Result<T, ControlError>
+    where
+        T: Send,
+    {
+        for _ in 0..COMMIT_TRIES {
+            let registry = self.refresh().await?;
+            let (events, answer) = decide_on(&registry)?;
+            if events.is_empty() {
+                return Ok(answer);
+            }
+            let recorded = match self.log.commit_control(registry.pos(), by, events.clone()).await {
+                Ok(_) => true,
+                Err(NotRecorded::Moved { .. }) => false,
+                // Its answer was lost: it happened if, and only if, the next position holds it.
+                Err(NotRecorded::Unknown) => self.holds(registry.pos(), &events).await?,
+                Err(NotRecorded::Refused(refused)) => return Err(ControlError::NotRecorded(refused)),
+                Err(NotRecorded::Data(error)) => return Err(error.into()),
+            };
+            if recorded {
+                self.refresh().await?;
+                return Ok(answer);
+            }
+        }
+        Err(ControlError::Busy)
+    }
+
+    /// Whether the record right after a position is of these events.
+    async fn holds(&self, after: Pos, events: &[ControlEvent]) -> Result<bool, ControlError> {
+        let records = self.log.control_since(after).await?;
+        let first = records.first().map(|record| record.pos);
+        let next = records.into_iter().take_while(|record| Some(record.pos) == first).map(|record| record.event);
+        Ok(next.eq(events.iter().cloned()))
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        self.log.clock()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    fn holdings(&self) -> MutexGuard<'_, Holdings> {
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,28 @@
+//! Control plane: who may do what, at what cost, with whose consent. It never knows how an agent runs.
+//!
+//! ```text
+//! domain::control records ─▶ registry ─┐
+//! doors ask ─▶ gate ─▶ decide: identity ▸ policy ▸ budget ▸ consent ─▶ Allow | Record | Wait | Deny, with rows
+//! people ─▶ apply, people, approval, autonomy ─▶ control records, or mail to the session that waits
+//! ```
+
+pub mod apply;
+pub mod approval;
+pub mod autonomy;
+pub mod budget;
+pub mod compare;
+pub mod consent;
+pub mod decide;
+pub mod error;
+pub mod gate;
+pub mod identity;
+pub mod people;
+pub mod policy;
+pub mod readiness;
+pub mod registry;
+
+pub use decide::{Query, Verdict, Want};
+pub use error::ControlError;
+pub use gate::Gate;
+pub use readiness::{Checks, Condition};
+pub use registry::Registry;

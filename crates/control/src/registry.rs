@@ -1,0 +1,319 @@
+//! The registry: who and what there is, folded from the control shard. A snapshot never changes; the gate puts the
+//! next one in its place. What must never be known here: sessions, money spent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::clock::Timestamp;
+use domain::control::{Applied, ControlEvent, ControlRecord, HumanCase, KeyHolder, Kind, Scope};
+use domain::descriptor::{Agent, Capability, Descriptor, McpServer, ModelProvider, NotCanonical};
+use domain::id::{Digest, Name, Pos};
+use domain::principal::Autonomy;
+use serde_json::Value;
+
+use crate::error::ControlError;
+use crate::policy::Rules;
+
+/// One revision of an agent. The agent's entry is its current one.
+#[derive(Debug, Clone)]
+pub struct AgentEntry {
+    /// The hash of its descriptor.
+    pub revision: Digest,
+    /// The descriptor.
+    pub descriptor: Arc<Agent>,
+    /// What it allows.
+    pub rules: Arc<Rules>,
+    /// When it was applied.
+    pub at: Timestamp,
+    /// Who applied it.
+    pub by: String,
+}
+
+/// Another applied descriptor, at its latest revision.
+#[derive(Debug, Clone)]
+pub struct Entry<T> {
+    /// The hash of its content.
+    pub revision: Digest,
+    /// The descriptor.
+    pub descriptor: Arc<T>,
+    /// When it was applied.
+    pub at: Timestamp,
+    /// Who applied it.
+    pub by: String,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The groups they belong to.
+    pub groups: Vec<Name>,
+}
+
+/// A key; the key itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Whose.
+    pub holder: KeyHolder,
+    /// SHA-256 of the key.
+    pub hash: Digest,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Whether it is void.
+    pub revoked: bool,
+}
+
+/// Something that was stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// Why.
+    pub reason: String,
+    /// Who stopped it.
+    pub by: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A person's word on how much one revision may do on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// How much.
+    pub autonomy: Autonomy,
+    /// The hash of the report that it rests on.
+    pub report: Option<Digest>,
+    /// Who gave it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person did, case by case; one case may hold several deeds.
+pub type Cases = BTreeMap<String, Vec<Value>>;
+
+/// Everything there is, at one position of the control shard.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    pos: Pos,
+    agents: BTreeMap<Name, AgentEntry>,
+    revisions: BTreeMap<(Name, Digest), AgentEntry>,
+    capabilities: BTreeMap<Name, Entry<Capability>>,
+    servers: BTreeMap<Name, Entry<McpServer>>,
+    providers: BTreeMap<Name, Entry<ModelProvider>>,
+    people: BTreeMap<Name, Person>,
+    keys: BTreeMap<String, Key>,
+    freezes: BTreeMap<Scope, Freeze>,
+    grants: BTreeMap<(Name, Digest), Grant>,
+    cases: BTreeMap<Name, Arc<Cases>>,
+}
+
+impl Registry {
+    /// This registry and what happened since.
+    pub fn after(&self, records: &[ControlRecord]) -> Result<Registry, ControlError> {
+        let mut next = self.clone();
+        for record in records {
+            next.fold(record)?;
+            next.pos = next.pos.max(record.pos);
+        }
+        Ok(next)
+    }
+
+    /// The position of the last record folded.
+    pub fn pos(&self) -> Pos {
+        self.pos
+    }
+
+    /// An agent at its current revision; `None` if it was never applied or was deleted.
+    pub fn agent(&self, name: &Name) -> Option<&AgentEntry> {
+        self.agents.get(name)
+    }
+
+    /// All agents, by name.
+    pub fn agents(&self) -> impl Iterator<Item = (&Name, &AgentEntry)> {
+        self.agents.iter()
+    }
+
+    /// Any revision that an agent ever had.
+    pub fn revision(&self, agent: &Name, revision: Digest) -> Option<&AgentEntry> {
+        self.revisions.get(&(agent.clone(), revision))
+    }
+
+    /// A capability.
+    pub fn capability(&self, name: &Name) -> Option<&Entry<Capability>> {
+        self.capabilities.get(name)
+    }
+
+    /// All capabilities, by name.
+    pub fn capabilities(&self) -> impl Iterator<Item = (&Name, &Entry<Capability>)> {
+        self.capabilities.iter()
+    }
+
+    /// An upstream MCP server.
+    pub fn server(&self, name: &Name) -> Option<&Entry<McpServer>> {
+        self.servers.get(name)
+    }
+
+    /// All upstream MCP servers, by name.
+    pub fn servers(&self) -> impl Iterator<Item = (&Name, &Entry<McpServer>)> {
+        self.servers.iter()
+    }
+
+    /// A model API.
+    pub fn provider(&self, name: &Name) -> Option<&Entry<ModelProvider>> {
+        self.providers.get(name)
+    }
+
+    /// All model APIs, by name.
+    pub fn providers(&self) -> impl Iterator<Item = (&Name, &Entry<ModelProvider>)> {
+        self.providers.iter()
+    }
+
+    /// A person.
+    pub fn person(&self, name: &Name) -> Option<&Person> {
+        self.people.get(name)
+    }
+
+    /// All people, by name.
+    pub fn people(&self) -> impl Iterator<Item = (&Name, &Person)> {
+        self.people.iter()
+    }
+
+    /// A key by its public id, revoked ones included.
+    pub fn key(&self, id: &str) -> Option<&Key> {
+        self.keys.get(id)
+    }
+
+    /// All keys by their public ids, revoked ones included.
+    pub fn keys(&self) -> impl Iterator<Item = (&String, &Key)> {
+        self.keys.iter()
+    }
+
+    /// Whether exactly this is frozen.
+    pub fn frozen(&self, scope: &Scope) -> Option<&Freeze> {
+        self.freezes.get(scope)
+    }
+
+    /// All that is frozen.
+    pub fn freezes(&self) -> impl Iterator<Item = (&Scope, &Freeze)> {
+        self.freezes.iter()
+    }
+
+    /// How much a revision may do on its own: what a person granted it, else what its descriptor says.
+    pub fn autonomy(&self, agent: &Name, revision: Digest) -> Option<Autonomy> {
+        let granted = self.grant(agent, revision).map(|grant| grant.autonomy);
+        granted.or_else(|| self.revision(agent, revision).map(|entry| entry.rules.autonomy))
+    }
+
+    /// What a person granted a revision.
+    pub fn grant(&self, agent: &Name, revision: Digest) -> Option<&Grant> {
+        self.grants.get(&(agent.clone(), revision))
+    }
+
+    /// What people did in the cases of an agent.
+    pub fn cases(&self, agent: &Name) -> Arc<Cases> {
+        self.cases.get(agent).cloned().unwrap_or_default()
+    }
+
+    /// The revision in force of any resource.
+    pub fn current(&self, kind: Kind, name: &Name) -> Option<Digest> {
+        match kind {
+            Kind::Agent => self.agents.get(name).map(|entry| entry.revision),
+            Kind::Capability => self.capabilities.get(name).map(|entry| entry.revision),
+            Kind::McpServer => self.servers.get(name).map(|entry| entry.revision),
+            Kind::ModelProvider => self.providers.get(name).map(|entry| entry.revision),
+        }
+    }
+
+    fn fold(&mut self, record: &ControlRecord) -> Result<(), ControlError> {
+        let at = record.at;
+        match &record.event {
+            ControlEvent::Applied { resources, by } => {
+                let unreadable = |reason: String| ControlError::Unreadable { pos: record.pos, reason };
+                for applied in resources {
+                    self.applied(applied, by, at)
+                        .map_err(|e| unreadable(format!("{} {}: {e}", applied.kind, applied.name)))?;
+                }
+            }
+            ControlEvent::Deleted { of, name, .. } => self.deleted(*of, name),
+            ControlEvent::PersonAdded { person, groups } => {
+                self.people.insert(person.clone(), Person { groups: groups.clone() });
+            }
+            ControlEvent::KeyAdded { id, key_of, hash } => {
+                let key = Key { holder: key_of.clone(), hash: *hash, at, revoked: false };
+                self.keys.insert(id.clone(), key);
+            }
+            ControlEvent::KeyRevoked { id } => {
+                if let Some(key) = self.keys.get_mut(id) {
+                    key.revoked = true;
+                }
+            }
+            ControlEvent::Frozen { what, reason, by } => {
+                self.freezes.insert(what.clone(), Freeze { reason: reason.clone(), by: by.clone(), at });
+            }
+            ControlEvent::Unfrozen { what, .. } => {
+                self.freezes.remove(what);
+            }
+            ControlEvent::CasesImported { agent, cases, .. } => self.imported(agent, cases),
+            ControlEvent::AutonomyGranted { agent, revision, autonomy, report, by } => {
+                let grant = Grant { autonomy: *autonomy, report: *report, by: by.clone(), at };
+                self.grants.insert((agent.clone(), *revision), grant);
+            }
+        }
+        Ok(())
+    }
+
+    fn applied(&mut self, applied: &Applied, by: &str, at: Timestamp) -> Result<(), NotCanonical> {
+        let Applied { kind, name, revision, descriptor } = applied;
+        match Descriptor::from_canonical(*kind, descriptor)? {
+            Descriptor::Agent(agent) => {
+                let rules = Arc::new(Rules::of(&agent));
+                let Entry { revision, descriptor, at, by } = entry(agent, *revision, by, at);
+                let entry = AgentEntry { revision, descriptor, rules, at, by };
+                self.revisions.entry((name.clone(), revision)).or_insert_with(|| entry.clone());
+                self.agents.insert(name.clone(), entry);
+            }
+            Descriptor::Capability(capability) => {
+                self.capabilities.insert(name.clone(), entry(capability, *revision, by, at));
+            }
+            Descriptor::McpServer(server) => {
+                self.servers.insert(name.clone(), entry(server, *revision, by, at));
+            }
+            Descriptor::ModelProvider(provider) => {
+                self.providers.insert(name.clone(), entry(provider, *revision, by, at));
+            }
+        }
+        Ok(())
+    }
+
+    fn deleted(&mut self, kind: Kind, name: &Name) {
+        match kind {
+            Kind::Agent => {
+                // Trust that was given is not inherited by whoever gets the name next.
+                self.grants.retain(|(agent, _), _| agent != name);
+                self.agents.remove(name);
+            }
+            Kind::Capability => {
+                self.capabilities.remove(name);
+            }
+            Kind::McpServer => {
+                self.servers.remove(name);
+            }
+            Kind::ModelProvider => {
+                self.providers.remove(name);
+            }
+        }
+    }
+
+    /// What is imported again replaces what was known of the same cases.
+    fn imported(&mut self, agent: &Name, cases: &[HumanCase]) {
+        let known = Arc::make_mut(self.cases.entry(agent.clone()).or_default());
+        for HumanCase { case, .. } in cases {
+            known.insert(case.clone(), Vec::new());
+        }
+        for HumanCase { case, did } in cases {
+            known.entry(case.clone()).or_default().push(did.clone());
+        }
+    }
+}
+
+fn entry<T>(descriptor: T, revision: Digest, by: &str, at: Timestamp) -> Entry<T> {
+    Entry { revision, descriptor: Arc::new(descriptor), at, by: by.to_owned() }
+}

@@ -1,0 +1,24 @@
+//! What the control plane promises, one sentence per test, over descriptors as people write them.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod autonomy;
+#[cfg(test)]
+mod budget;
+#[cfg(test)]
+mod consent;
+#[cfg(test)]
+mod decide;
+#[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod readiness;
+#[cfg(test)]
+mod registry;
+#[cfg(test)]
+mod world;
