@@ -1,0 +1,132 @@
+//! What a model call would be: whose revision says which model, where it is, what exactly would be sent, and the most
+//! it can cost. Nothing is sent and nothing is asked; what is missing is a refusal with the next command.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::budget::Amounts;
+use domain::call::{Ask, ModelAct};
+use domain::decision::{Refusal, RefusedBy};
+use domain::descriptor::{ModelProvider, Protocol};
+use domain::id::{Digest, Name};
+
+use super::Door;
+use crate::http::AnthropicHttp;
+use crate::pin::pin;
+use crate::price::{Price, price_of};
+use crate::provider::{Provider, Request};
+use crate::scripted::Scripted;
+
+/// The script that is built in.
+const DEMO: &str = "demo";
+/// A token of a prompt is hardly ever shorter than this many bytes of the request, which has its JSON around it.
+const BYTES_PER_TOKEN: u64 = 2;
+/// What a provider adds to a prompt of its own accord, in tokens: how tools are used, above all.
+const PROVIDER_OVERHEAD: u64 = 1000;
+
+/// A model call, as it would be.
+pub(super) struct Plan {
+    pub(super) provider_name: Name,
+    pub(super) model_name: String,
+    pub(super) provider: Arc<dyn Provider>,
+    pub(super) concurrent: u32,
+    pub(super) request: Request,
+    pub(super) body: Bytes,
+    pub(super) offers_hash: Digest,
+    pub(super) price: Price,
+    pub(super) worst: Amounts,
+}
+
+impl Door {
+    pub(super) fn plan(&self, ask: &Ask<ModelAct>) -> Result<Plan, Refusal> {
+        let registry = self.inner.parts.gate.registry();
+        let link = &ask.principal.link;
+        let entry = registry.revision(&link.agent, link.revision).ok_or_else(|| {
+            let reason =
+                format!("The revision {} of the agent {} is not known here.", link.revision.short(), link.agent);
+            Refusal {
+                by: RefusedBy::Identity,
+                reason,
+                next: "Apply its descriptor: `ostler apply -f FILE`.".to_owned(),
+            }
+        })?;
+        let spec = &entry.descriptor.spec;
+        let known = registry.provider(&spec.model.provider).ok_or_else(|| {
+            let reason = format!("There is no ModelProvider named {}.", spec.model.provider);
+            not_ready(reason, "Apply one: `ostler apply -f FILE`.")
+        })?;
+        let descriptor = &known.descriptor;
+        let look = format!(
+            "Change it and apply it again; look at it with `ostler get ModelProvider {}`.",
+            spec.model.provider
+        );
+        let missing = |reason: String| not_ready(reason, &look);
+        let price = price_of(descriptor, &spec.model.name).map_err(missing)?;
+        let model = pin(descriptor, &spec.model.name, spec.model.pinned_revision.as_deref()).map_err(missing)?;
+        let provider = self.provider(descriptor)?;
+        let request = Request {
+            agent: link.agent.clone(),
+            model,
+            instructions: Arc::clone(spec.instructions.text()),
+            messages: ask.act.messages.clone(),
+            offers: Arc::clone(&ask.act.offers),
+            max_output_tokens: spec.model.max_output_tokens,
+        };
+        let body = provider.body(&request);
+        let worst = price.worst(most_input_tokens(&body), request.max_output_tokens.into());
+        Ok(Plan {
+            provider_name: spec.model.provider.clone(),
+            model_name: spec.model.name.clone(),
+            concurrent: descriptor.spec.concurrent,
+            offers_hash: offers_hash(&request),
+            provider,
+            request,
+            body,
+            price,
+            worst,
+        })
+    }
+
+    fn provider(&self, descriptor: &ModelProvider) -> Result<Arc<dyn Provider>, Refusal> {
+        let name = &descriptor.metadata.name;
+        match &descriptor.spec.protocol {
+            Protocol::Scripted { script } if script.as_str() == DEMO => {
+                Ok(Arc::new(Scripted::demo().paced(self.inner.parts.pace)))
+            }
+            Protocol::Scripted { script } => self.inner.parts.scripts.get(script).cloned().ok_or_else(|| {
+                let reason = format!("The provider {name} plays the script {script}, which does not exist.");
+                not_ready(reason, "Name the script `demo`, and apply it again.")
+            }),
+            Protocol::Anthropic { base_url, key } => {
+                let client = self.inner.client.clone().map_err(|reason| {
+                    not_ready(format!("The provider {name} cannot be reached: {reason}."), "Install ca-certificates.")
+                })?;
+                let key = key.as_deref().map(|secret| self.secret(name, secret)).transpose()?;
+                Ok(Arc::new(AnthropicHttp::new(client, base_url, key)))
+            }
+        }
+    }
+
+    fn secret(&self, provider: &Name, secret: &str) -> Result<String, Refusal> {
+        let found = (self.inner.parts.secrets)(secret).filter(|value| !value.trim().is_empty());
+        found.ok_or_else(|| {
+            let reason = format!("The provider {provider} needs the secret {secret}, which is not set.");
+            not_ready(reason, &format!("Start the server with {secret} in its environment."))
+        })
+    }
+}
+
+fn not_ready(reason: String, next: &str) -> Refusal {
+    Refusal { by: RefusedBy::Readiness, reason, next: next.to_owned() }
+}
+
+/// The most tokens that the provider can count for this body, from its length: no tokenizer of the provider's is public.
+fn most_input_tokens(body: &[u8]) -> u64 {
+    (body.len() as u64).div_ceil(BYTES_PER_TOKEN).saturating_add(PROVIDER_OVERHEAD)
+}
+
+/// Of the canonical JSON of what is offered.
+fn offers_hash(request: &Request) -> Digest {
+    let offers = serde_json::to_value(&*request.offers).expect("offers have string keys and derive Serialize");
+    Digest::of_json(&offers)
+}

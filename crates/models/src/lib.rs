@@ -1,0 +1,15 @@
+//! Door to language models. It never knows the reasoning loop.
+
+pub mod door;
+pub mod http;
+pub mod pin;
+pub mod price;
+pub mod provider;
+pub mod scripted;
+pub mod sse;
+pub mod wire;
+
+pub use door::{Door, Parts, Prepared, Secrets, Ticket};
+pub use pin::{pin, pin_check};
+pub use price::price_check;
+pub use provider::{Delta, Provider, Sink};

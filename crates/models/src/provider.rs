@@ -1,0 +1,168 @@
+//! The port to a language model: one request in, words as they come, one answer at the end. An implementation speaks
+//! to its provider and says what went wrong in terms of what the caller can do. It must not know gates, budgets or
+//! sessions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::call::Stop;
+use domain::capability::Offer;
+use domain::id::Name;
+use domain::message::{Content, Message};
+use serde_json::Value;
+
+/// Everything that a provider is told.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks.
+    pub agent: Name,
+    /// Which model, as it is sent.
+    pub model: String,
+    /// What the agent is for.
+    pub instructions: Arc<str>,
+    /// Everything said so far, oldest first.
+    pub messages: Vec<Arc<Message>>,
+    /// What may be used, sorted by name.
+    pub offers: Arc<[Offer]>,
+    /// The output it may write, in tokens.
+    pub max_output_tokens: u32,
+}
+
+/// Something the model just said. For showing progress only: the answer repeats it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    /// Words of the answer.
+    Text(String),
+    /// Words of its reasoning.
+    Reasoning(String),
+    /// It began to write a use of this capability.
+    Use(String),
+}
+
+/// Where deltas go.
+pub type Sink<'a> = &'a (dyn Fn(Delta) + Send + Sync);
+
+/// What a model answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// What it said.
+    pub message: Message,
+    /// Why it stopped.
+    pub stop: Stop,
+    /// What it took.
+    pub usage: Usage,
+    /// The model that says it answered.
+    pub served_model: Option<String>,
+}
+
+impl Answer {
+    /// Whether it asks for a capability to be used.
+    pub fn uses_something(&self) -> bool {
+        self.message.parts.iter().any(|part| matches!(part.content, Content::Use { .. }))
+    }
+}
+
+/// Tokens a call took. The five kinds do not overlap; their sum is everything that is billed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Usage {
+    /// Input that was neither read from nor written to a cache.
+    pub input: u64,
+    /// Output, reasoning included.
+    pub output: u64,
+    /// Input read from a cache.
+    pub cache_read: u64,
+    /// Input written to a cache for five minutes.
+    pub cache_write_5m: u64,
+    /// Input written to a cache for one hour.
+    pub cache_write_1h: u64,
+    /// The provider's own numbers, as it sent them.
+    pub raw: Value,
+}
+
+impl Usage {
+    /// All input, cached or not.
+    pub fn all_input(&self) -> u64 {
+        [self.cache_read, self.cache_write_5m, self.cache_write_1h]
+            .iter()
+            .fold(self.input, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// All tokens.
+    pub fn total(&self) -> u64 {
+        self.all_input().saturating_add(self.output)
+    }
+}
+
+/// What went wrong, by what the caller can do about it. No variant ever holds a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// It never reached the provider: nothing happened and nothing is billed.
+    #[error("the request did not reach the provider: {reason}")]
+    NotSent {
+        /// Why.
+        reason: String,
+        /// Whether the same request may succeed later.
+        retryable: bool,
+    },
+    /// The provider said no before it said anything else: nothing is billed.
+    #[error("the provider refused the request (HTTP {status}): {reason}")]
+    Rejected {
+        /// The HTTP status; of an error event, the one that its kind stands for.
+        status: u16,
+        /// The provider's own words.
+        reason: String,
+        /// Whether the same request may succeed later.
+        retryable: bool,
+        /// How long the provider asks to be left alone.
+        retry_after_ms: Option<u64>,
+    },
+    /// It was sent and its answer was lost: it is possibly billed.
+    #[error("the answer was lost after the request was sent: {reason}")]
+    Unknown {
+        /// What is known.
+        reason: String,
+    },
+    /// The provider answered with something that is not its protocol: possibly billed, and asking again will not help.
+    #[error("the answer is not {protocol}: {reason}")]
+    Rubbish {
+        /// What was expected.
+        protocol: &'static str,
+        /// What came instead.
+        reason: String,
+    },
+}
+
+impl ProviderError {
+    /// Whether the same request may simply be sent again: nothing happened, nothing is billed, and it may help.
+    pub fn may_be_sent_again(&self) -> bool {
+        match self {
+            ProviderError::NotSent { retryable, .. } | ProviderError::Rejected { retryable, .. } => *retryable,
+            ProviderError::Unknown { .. } | ProviderError::Rubbish { .. } => false,
+        }
+    }
+
+    /// Whether the provider may bill for it all the same.
+    pub fn is_possibly_billed(&self) -> bool {
+        match self {
+            ProviderError::NotSent { .. } | ProviderError::Rejected { .. } => false,
+            ProviderError::Unknown { .. } | ProviderError::Rubbish { .. } => true,
+        }
+    }
+}
+
+/// A language model behind some protocol.
+#[async_trait]
+pub trait Provider: Send + Sync + 'static {
+    /// The body that would be sent for this request: the same request gives the same bytes, always.
+    fn body(&self, request: &Request) -> Bytes;
+
+    /// Sends that body once and follows the answer. Deltas are visible output: an error after the first of them is
+    /// never [`ProviderError::NotSent`] or [`ProviderError::Rejected`].
+    async fn send(&self, request: &Request, body: Bytes, sink: Sink<'_>) -> Result<Answer, ProviderError>;
+
+    /// Whether its answers are made up.
+    fn is_scripted(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,242 @@
+//! A stream of events becomes one answer. Blocks are built up as the provider's own JSON, so that what goes back is
+//! what came.
+
+use std::collections::BTreeMap;
+
+use domain::call::Stop;
+use domain::message::{Content, Message, Origin, Part, Role, Trust};
+use serde_json::{Map, Value};
+
+use super::PROTOCOL;
+use super::refusal::{reason, refused_in_stream};
+use crate::provider::{Answer, Delta, ProviderError, Usage};
+use crate::sse::SseEvent;
+
+/// Reads the events of one answer.
+#[derive(Debug, Default)]
+pub(super) struct Decoder {
+    started: bool,
+    stopped: bool,
+    blocks: BTreeMap<u64, Building>,
+    stop: Option<String>,
+    usage: Map<String, Value>,
+    served_model: Option<String>,
+}
+
+/// A block that is being said.
+#[derive(Debug)]
+struct Building {
+    block: Map<String, Value>,
+    /// Pieces of its `input`, JSON once they are together.
+    input: String,
+}
+
+impl Decoder {
+    /// Reads one event, and gives `each` what it says.
+    ///
+    /// # Errors
+    /// When the provider says that it failed, or says something that is not the format. Nothing can be read after it.
+    pub(super) fn push(&mut self, event: &SseEvent, each: &dyn Fn(Delta)) -> Result<(), ProviderError> {
+        if self.stopped {
+            return Ok(());
+        }
+        let Ok(event) = serde_json::from_str::<Value>(&event.data) else {
+            return Err(rubbish(format!("an event {:?} that is not JSON", event.name)));
+        };
+        match event["type"].as_str() {
+            Some("message_start") => self.start(&event["message"]),
+            Some("content_block_start") => self.block_start(&event, each)?,
+            Some("content_block_delta") => self.block_delta(&event, each)?,
+            Some("message_delta") => {
+                self.add_usage(&event["usage"]);
+                if let Some(stop) = event["delta"]["stop_reason"].as_str() {
+                    self.stop = Some(stop.to_owned());
+                }
+            }
+            Some("message_stop") => self.stopped = true,
+            Some("error") => return Err(self.failed(&event)),
+            Some(_) => {} // `ping`, `content_block_stop`, and what is added to the format later
+            None => return Err(rubbish("an event without a type".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Whether the answer is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.stopped
+    }
+
+    /// The stream has ended: the answer.
+    ///
+    /// # Errors
+    /// When it ended too early.
+    pub(super) fn finish(self) -> Result<Answer, ProviderError> {
+        if !self.stopped {
+            let place = if self.started { "in the middle of the answer" } else { "before the answer began" };
+            return Err(ProviderError::Unknown { reason: format!("the stream ended {place}") });
+        }
+        let parts: Vec<Part> = self.blocks.into_values().map(Building::finish).map(part).collect();
+        let uses = parts.iter().any(|part| matches!(part.content, Content::Use { .. }));
+        let message = Message { role: Role::Agent, parts };
+        let stop = stop(self.stop.as_deref(), uses);
+        Ok(Answer { message, stop, usage: usage(self.usage), served_model: self.served_model })
+    }
+
+    fn start(&mut self, message: &Value) {
+        self.started = true;
+        self.served_model = message["model"].as_str().map(str::to_owned);
+        self.add_usage(&message["usage"]);
+    }
+
+    /// Numbers are totals, so later ones stand for earlier ones; one that shrinks was left out by somebody in between.
+    fn add_usage(&mut self, usage: &Value) {
+        for (key, value) in usage.as_object().into_iter().flatten() {
+            let shrinks = value.as_u64() < self.usage.get(key).and_then(Value::as_u64);
+            if !value.is_null() && !shrinks {
+                self.usage.insert(key.clone(), value.clone());
+            }
+        }
+    }
+
+    fn block_start(&mut self, event: &Value, each: &dyn Fn(Delta)) -> Result<(), ProviderError> {
+        let (Some(index), Some(block)) = (event["index"].as_u64(), event["content_block"].as_object()) else {
+            return Err(rubbish("a block without an index or without content".to_owned()));
+        };
+        match block.get("type").and_then(Value::as_str) {
+            Some("text") => say(each, Delta::Text, &event["content_block"]["text"]),
+            Some("thinking") => say(each, Delta::Reasoning, &event["content_block"]["thinking"]),
+            Some("tool_use") => say(each, Delta::Use, &event["content_block"]["name"]),
+            _ => {}
+        }
+        let building = Building { block: block.clone(), input: String::new() };
+        match self.blocks.insert(index, building) {
+            None => Ok(()),
+            Some(_) => Err(rubbish(format!("block {index} begins twice"))),
+        }
+    }
+
+    fn block_delta(&mut self, event: &Value, each: &dyn Fn(Delta)) -> Result<(), ProviderError> {
+        let Some(building) = event["index"].as_u64().and_then(|index| self.blocks.get_mut(&index)) else {
+            return Err(rubbish("words of a block that did not begin".to_owned()));
+        };
+        let delta = &event["delta"];
+        match delta["type"].as_str() {
+            Some("text_delta") => {
+                say(each, Delta::Text, &delta["text"]);
+                building.append("text", &delta["text"]);
+            }
+            Some("thinking_delta") => {
+                say(each, Delta::Reasoning, &delta["thinking"]);
+                building.append("thinking", &delta["thinking"]);
+            }
+            Some("signature_delta") => {
+                building.block.insert("signature".to_owned(), delta["signature"].clone());
+            }
+            Some("input_json_delta") => building.input.push_str(delta["partial_json"].as_str().unwrap_or_default()),
+            Some("citations_delta") => building.cite(&delta["citation"]),
+            _ => {} // added to the format later
+        }
+        Ok(())
+    }
+
+    /// An error after the message began may be billed; before, it is a refusal like any other.
+    fn failed(&self, event: &Value) -> ProviderError {
+        if self.started {
+            let reason = reason(event).unwrap_or_else(|| "it gave no reason".to_owned());
+            ProviderError::Unknown { reason: format!("the provider failed in the middle of its answer: {reason}") }
+        } else {
+            refused_in_stream(event)
+        }
+    }
+}
+
+impl Building {
+    fn append(&mut self, field: &str, piece: &Value) {
+        let piece = piece.as_str().unwrap_or_default();
+        match self.block.get_mut(field) {
+            Some(Value::String(text)) => text.push_str(piece),
+            _ => drop(self.block.insert(field.to_owned(), piece.into())),
+        }
+    }
+
+    fn cite(&mut self, citation: &Value) {
+        match self.block.get_mut("citations") {
+            Some(Value::Array(citations)) => citations.push(citation.clone()),
+            _ => drop(self.block.insert("citations".to_owned(), Value::Array(vec![citation.clone()]))),
+        }
+    }
+
+    fn finish(mut self) -> Content {
+        let text = |block: &Map<String, Value>, field: &str| {
+            block.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        match self.block.get("type").and_then(Value::as_str) {
+            Some("text") => Content::Text { text: text(&self.block, "text") },
+            Some("thinking") => {
+                Content::Reasoning { text: text(&self.block, "thinking"), raw: Value::Object(self.block) }
+            }
+            Some("redacted_thinking") => Content::Reasoning { text: String::new(), raw: Value::Object(self.block) },
+            Some("tool_use") => {
+                let (use_id, capability) = (text(&self.block, "id"), text(&self.block, "name"));
+                let (arguments, malformed) = self.arguments();
+                Content::Use { use_id, capability, arguments, malformed }
+            }
+            _ => {
+                if let (input @ Value::Object(_), None) = self.arguments() {
+                    self.block.insert("input".to_owned(), input);
+                }
+                Content::Other { raw: Value::Object(self.block) }
+            }
+        }
+    }
+
+    /// What the pieces of `input` come to, and what they were if that is not JSON.
+    fn arguments(&self) -> (Value, Option<String>) {
+        if self.input.trim().is_empty() {
+            return (self.block.get("input").cloned().unwrap_or_default(), None);
+        }
+        match serde_json::from_str(&self.input) {
+            Ok(arguments) => (arguments, None),
+            Err(_) => (Value::Null, Some(self.input.clone())),
+        }
+    }
+}
+
+fn part(content: Content) -> Part {
+    Part { content, origin: Origin::Model, labels: Vec::new(), trust: Trust::Trusted }
+}
+
+fn say(each: &dyn Fn(Delta), kind: fn(String) -> Delta, words: &Value) {
+    if let Some(words) = words.as_str().filter(|words| !words.is_empty()) {
+        each(kind(words.to_owned()));
+    }
+}
+
+fn stop(reason: Option<&str>, uses: bool) -> Stop {
+    match reason {
+        Some("max_tokens" | "model_context_window_exceeded") => Stop::Length,
+        Some("refusal") => Stop::Refused,
+        _ if uses => Stop::Use,
+        // `end_turn`, `stop_sequence`, `pause_turn` (of server tools, which are not offered), and later ones.
+        _ => Stop::Done,
+    }
+}
+
+fn usage(raw: Map<String, Value>) -> Usage {
+    let raw = Value::Object(raw);
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let written = count(&raw["cache_creation_input_tokens"]);
+    let written_1h = count(&raw["cache_creation"]["ephemeral_1h_input_tokens"]).min(written);
+    Usage {
+        input: count(&raw["input_tokens"]),
+        output: count(&raw["output_tokens"]),
+        cache_read: count(&raw["cache_read_input_tokens"]),
+        cache_write_5m: written - written_1h,
+        cache_write_1h: written_1h,
+        raw,
+    }
+}
+
+fn rubbish(reason: String) -> ProviderError {
+    ProviderError::Rubbish { protocol: PROTOCOL, reason }
+}

@@ -1,0 +1,150 @@
+//! A request becomes the body of `POST /v1/messages`. The same conversation always gives the same bytes, and a longer
+//! one begins with the bytes of the shorter, so that the provider's prompt cache hits: tools sorted, keys sorted, no
+//! clock, nothing inserted in the middle. Cache marks are the only part that moves.
+
+use domain::message::{Content, Message, Role};
+use serde_json::{Map, Value, json};
+
+use super::SCRIPTED_SIGNATURE;
+use crate::provider::Request;
+
+/// The body for this request.
+pub fn encode(request: &Request) -> Vec<u8> {
+    let mut body = Map::new();
+    body.insert("model".into(), request.model.as_str().into());
+    body.insert("max_tokens".into(), request.max_output_tokens.into());
+    body.insert("stream".into(), true.into());
+    let mut tools = tools(request);
+    if !request.instructions.trim().is_empty() {
+        let system = json!({"type": "text", "text": &*request.instructions, "cache_control": mark()});
+        body.insert("system".into(), Value::Array(vec![system]));
+    } else if let Some(last) = tools.last_mut() {
+        last["cache_control"] = mark();
+    }
+    if !tools.is_empty() {
+        body.insert("tools".into(), Value::Array(tools));
+    }
+    body.insert("messages".into(), Value::Array(conversation(&request.messages)));
+    serde_json::to_vec(&Value::Object(body)).expect("a JSON value can be written")
+}
+
+/// Everything up to a mark is kept in the provider's cache. Two are set: after tools and instructions (the cache's
+/// order is tools, system, messages), and at the end; the format allows four.
+fn mark() -> Value {
+    json!({"type": "ephemeral"})
+}
+
+fn tools(request: &Request) -> Vec<Value> {
+    let mut offers: Vec<_> = request.offers.iter().collect();
+    offers.sort_by(|a, b| a.capability.name().cmp(b.capability.name()));
+    let tool = |offer: &&domain::capability::Offer| {
+        let mut schema = offer.input_schema.clone();
+        schema.sort_all_objects();
+        json!({"name": offer.capability.name().as_str(), "description": offer.description, "input_schema": schema})
+    };
+    offers.iter().map(tool).collect()
+}
+
+/// What one side said until the other spoke: the format wants the sides to take turns.
+struct Turn {
+    role: &'static str,
+    blocks: Vec<Value>,
+}
+
+fn conversation(messages: &[std::sync::Arc<Message>]) -> Vec<Value> {
+    let mut turns: Vec<Turn> = Vec::new();
+    for message in messages {
+        let (role, blocks) = match message.role {
+            Role::Agent => ("assistant", agent_blocks(message)),
+            Role::Person | Role::Capability => ("user", blocks(message)),
+        };
+        match turns.last_mut() {
+            Some(turn) if turn.role == role => turn.blocks.extend(blocks),
+            _ if blocks.is_empty() => {}
+            _ => turns.push(Turn { role, blocks }),
+        }
+    }
+    answer_every_use(&mut turns);
+    if let Some(last) = turns.last_mut().and_then(|turn| turn.blocks.iter_mut().rfind(|block| may_be_marked(block))) {
+        last["cache_control"] = mark();
+    }
+    turns.into_iter().map(|turn| json!({"role": turn.role, "content": turn.blocks})).collect()
+}
+
+fn blocks(message: &Message) -> Vec<Value> {
+    message.parts.iter().filter_map(|part| block(&part.content)).collect()
+}
+
+/// The format refuses a model's message that ends in reasoning: one that was cut off there.
+fn agent_blocks(message: &Message) -> Vec<Value> {
+    let mut blocks = blocks(message);
+    while blocks.last().is_some_and(is_reasoning) {
+        blocks.pop();
+    }
+    blocks
+}
+
+fn block(content: &Content) -> Option<Value> {
+    match content {
+        // The format refuses empty texts.
+        Content::Text { text } => (!text.trim().is_empty()).then(|| json!({"type": "text", "text": text})),
+        Content::Reasoning { raw, .. } => is_signed(raw).then(|| raw.clone()),
+        Content::Use { use_id, capability, arguments, .. } => {
+            let mut input = if arguments.is_object() { arguments.clone() } else { json!({}) };
+            input.sort_all_objects();
+            Some(json!({"type": "tool_use", "id": use_id, "name": capability, "input": input}))
+        }
+        Content::Result { use_id, text, error, .. } => Some(result(use_id, text, *error)),
+        Content::Other { raw } => Some(raw.clone()),
+    }
+}
+
+fn result(use_id: &str, text: &str, error: bool) -> Value {
+    let mut block = json!({"type": "tool_result", "tool_use_id": use_id});
+    if !text.is_empty() {
+        block["content"] = text.into();
+    }
+    if error {
+        block["is_error"] = true.into();
+    }
+    block
+}
+
+/// Reasoning that was cut off has no signature, and a made-up one is worth nothing: neither may go back.
+fn is_signed(raw: &Value) -> bool {
+    let signature = raw["signature"].as_str();
+    raw["type"] != "thinking" || signature.is_some_and(|text| !text.is_empty() && !text.starts_with(SCRIPTED_SIGNATURE))
+}
+
+fn is_reasoning(block: &Value) -> bool {
+    block["type"] == "thinking" || block["type"] == "redacted_thinking"
+}
+
+fn may_be_marked(block: &Value) -> bool {
+    !is_reasoning(block)
+}
+
+/// The format refuses a use whose result does not follow at once. A session that failed in between has none.
+fn answer_every_use(turns: &mut Vec<Turn>) {
+    let mut at = 0;
+    while at < turns.len() {
+        let open: Vec<String> =
+            uses(&turns[at]).filter(|id| !answers(turns.get(at + 1), id)).map(str::to_owned).collect();
+        if !open.is_empty() {
+            let missing = open.iter().map(|id| result(id, "There is no result: the session went on without it.", true));
+            match turns.get_mut(at + 1) {
+                Some(next) => drop(next.blocks.splice(0..0, missing)),
+                None => turns.push(Turn { role: "user", blocks: missing.collect() }),
+            }
+        }
+        at += 1;
+    }
+}
+
+fn uses(turn: &Turn) -> impl Iterator<Item = &str> {
+    turn.blocks.iter().filter(|block| block["type"] == "tool_use").filter_map(|block| block["id"].as_str())
+}
+
+fn answers(turn: Option<&Turn>, use_id: &str) -> bool {
+    turn.is_some_and(|turn| turn.blocks.iter().any(|block| block["tool_use_id"] == use_id))
+}

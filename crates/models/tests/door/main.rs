@@ -1,0 +1,6 @@
+//! The door over a scripted provider, the real gate and a store in memory.
+
+mod bounds;
+mod refusals;
+mod settles;
+mod world;
