@@ -1,0 +1,296 @@
+//! The door to external capabilities. `prepare` asks the gate, in memory, and says what to commit; nothing leaves.
+//! `perform` sends once, and only with the receipt of the committed intent: there is no other way out. It commits
+//! nothing and knows no loop.
+//!
+//! ```text
+//! Ask ─▶ listed? ─▶ defined? ─▶ do the arguments fit? ─▶ gate ─▶ Go(Rows, Ticket) | Local | Wait | Refuse | Record
+//!                                                                   │ commit ─▶ Receipt
+//!                                              (Event, Rows) ◀─ perform(Ticket, &Receipt)
+//! ```
+
+mod perform;
+mod refusal;
+mod wanted;
+
+use std::sync::Arc;
+
+use control::decide::{Query, Verdict, Want};
+use control::gate::Gate;
+use data::rows::Rows;
+use domain::budget::{Amounts, Hold};
+use domain::call::{Ask, CallOutcome, CapabilityAct};
+use domain::capability::{CapabilityRef, Effect, Offer};
+use domain::clock::Clock;
+use domain::decision::{DecidedAt, Refusal, Wait};
+use domain::event::{Event, Intent};
+use domain::id::{ApprovalId, CallId, Digest, Name, Pos, TraceId};
+use domain::principal::Principal;
+use futures::future::join_all;
+use serde_json::{Map, Value};
+
+use self::wanted::{By, Outside, Stop, Wanted, listed};
+use crate::answer;
+use crate::catalog::Catalog;
+use crate::supervise::{Condition, Upstreams};
+
+/// The door. Clones are the same door.
+#[derive(Clone)]
+pub struct Door(Arc<Inner>);
+
+struct Inner {
+    gate: Arc<Gate>,
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+}
+
+/// What came of preparing a call: what to commit, and what to do then.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Commit, then perform.
+    Go(Rows, Ticket),
+    /// Commit; the runtime performs it itself.
+    Local(Rows, LocalCall),
+    /// Commit; ask again when something changed.
+    Wait(Rows, Wait),
+    /// Commit; it may not.
+    Refuse(Rows, Refusal),
+    /// Commit; it was written down as it would have been sent, and this is what the agent is told.
+    Record(Rows, CallOutcome),
+}
+
+/// The right to send one call once. It cannot be copied or stored, and is worth nothing without the receipt of the
+/// record that holds its intent:
+///
+/// ```no_run
+/// async fn send(door: gateway::Door, ticket: gateway::Ticket, receipt: data::commit::Receipt) {
+///     door.perform(ticket, &receipt).await;
+/// }
+/// ```
+///
+/// Without the receipt, it does not compile:
+///
+/// ```compile_fail,E0061
+/// async fn send(door: gateway::Door, ticket: gateway::Ticket, receipt: data::commit::Receipt) {
+///     door.perform(ticket).await;
+/// }
+/// ```
+///
+/// nor a second time:
+///
+/// ```compile_fail,E0382
+/// async fn send(door: gateway::Door, ticket: gateway::Ticket, receipt: data::commit::Receipt) {
+///     door.perform(ticket, &receipt).await;
+///     door.perform(ticket, &receipt).await;
+/// }
+/// ```
+///
+/// nor with a copy:
+///
+/// ```compile_fail,E0599
+/// async fn send(door: gateway::Door, ticket: gateway::Ticket, receipt: data::commit::Receipt) {
+///     door.perform(ticket.clone(), &receipt).await;
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Ticket {
+    intent: Box<Intent>,
+    use_id: String,
+    principal: Arc<Principal>,
+    arguments: Map<String, Value>,
+    outside: Box<Outside>,
+    trace: Option<TraceId>,
+}
+
+/// A call that the runtime performs itself, the gate having been asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocalCall {
+    /// The call.
+    pub call: CallId,
+    /// Which attempt.
+    pub attempt: u16,
+    /// The use that its result answers.
+    pub use_id: String,
+    /// Which capability; always an internal one.
+    pub capability: CapabilityRef,
+    /// The effective arguments, an object.
+    pub arguments: Value,
+    /// What it holds of its budgets.
+    pub holds: Vec<Hold>,
+    /// For how long the agent remembers; `None`: until it forgets.
+    pub retention_days: Option<u32>,
+}
+
+impl Ticket {
+    /// The call.
+    pub fn call(&self) -> CallId {
+        self.intent.call
+    }
+
+    /// Which attempt.
+    pub fn attempt(&self) -> u16 {
+        self.intent.attempt
+    }
+
+    /// What it may change.
+    pub fn effect(&self) -> Effect {
+        self.outside.capability.spec.effect
+    }
+
+    /// The position of the control shard at which it was decided.
+    pub fn control_pos(&self) -> Pos {
+        self.intent.decided.control_pos
+    }
+
+    /// With the trace that the upstream is told (W3C Trace Context); without one it is told none.
+    pub fn in_trace(self, trace: TraceId) -> Self {
+        Ticket { trace: Some(trace), ..self }
+    }
+}
+
+impl Door {
+    /// A door to these upstreams, behind this gate.
+    pub fn new(gate: Arc<Gate>, clock: Arc<dyn Clock>, upstreams: Upstreams) -> Self {
+        let catalog = Catalog::new(upstreams, Arc::clone(&clock));
+        Door(Arc::new(Inner { gate, catalog, clock }))
+    }
+
+    /// What an agent may use, sorted by name. Servers are started to ask for their definitions.
+    pub async fn offers(&self, principal: &Principal) -> Arc<[Offer]> {
+        let registry = self.0.gate.registry();
+        let listed = listed(&registry, principal);
+        join_all(listed.into_iter().map(|capability| self.0.catalog.offer(&registry, capability))).await.into()
+    }
+
+    /// May this be done, and how? Nothing leaves; a server may be started to ask what its tool wants.
+    pub async fn prepare(&self, ask: &Ask<CapabilityAct>) -> Prepared {
+        let gate = &self.0.gate;
+        let wanted = match self.look_up(ask).await {
+            Ok(wanted) => wanted,
+            Err(Stop::Unlisted(capability)) => return self.unlisted(ask, capability),
+            Err(Stop::Refused(refusal)) => return refusal::refuse(&gate.registry(), ask, refusal),
+        };
+        if let Err(error) = gate.ready_budget(&ask.principal).await {
+            return refusal::refuse(&gate.registry(), ask, refusal::no_budget(&error));
+        }
+        match self.decide(ask, &wanted) {
+            Verdict::Deny { rows, refusal } => Prepared::Refuse(rows, refusal),
+            Verdict::Allow { rows, holds, decided, approval } => go(ask, wanted, rows, (holds, decided, approval)),
+            Verdict::Record { rows, decided } => record(ask, wanted, rows, decided),
+            Verdict::Wait { rows, wait } => Prepared::Wait(rows, wait),
+        }
+    }
+
+    /// The gate says why what is not listed may not be used; nothing was looked up or started for it.
+    fn unlisted(&self, ask: &Ask<CapabilityAct>, capability: CapabilityRef) -> Prepared {
+        let gate = &self.0.gate;
+        match self.decide(ask, &Wanted::unseen(capability.clone())) {
+            Verdict::Deny { rows, refusal } => Prepared::Refuse(rows, refusal),
+            // Listed a moment later: nobody has looked at it, so it does not pass now.
+            Verdict::Allow { rows, .. } | Verdict::Record { rows, .. } | Verdict::Wait { rows, .. } => {
+                gate.undo(&rows);
+                let refusal = refusal::not_listed(capability.name().as_str(), &[]);
+                refusal::refuse(&gate.registry(), ask, refusal)
+            }
+        }
+    }
+
+    fn decide(&self, ask: &Ask<CapabilityAct>, wanted: &Wanted) -> Verdict {
+        let arguments = Value::Object(wanted.arguments.clone());
+        let want = Want::Capability {
+            capability: &wanted.capability,
+            effect: wanted.effect,
+            arguments: &arguments,
+            arguments_hash: Digest::of_json(&arguments),
+            schema_hash: wanted.schema,
+            value_usd_micros: wanted.value_usd_micros,
+            worst: wanted.worst,
+        };
+        let (call, attempt, principal, facts) = (ask.call, ask.attempt, &*ask.principal, &ask.facts);
+        self.0.gate.decide(&Query { call, attempt, principal, facts, want })
+    }
+
+    /// The position of the control shard that decisions are made at now.
+    pub fn control_pos(&self) -> Pos {
+        self.0.gate.registry().pos()
+    }
+
+    /// Settles what a call held with what it came to.
+    pub fn settle(&self, holds: &[Hold], amounts: &Amounts) -> Rows {
+        self.0.gate.settle(holds, amounts)
+    }
+
+    /// Gives back what a call held: it surely was not sent.
+    pub fn release(&self, holds: &[Hold]) -> Rows {
+        self.settle(holds, &Amounts::default())
+    }
+
+    /// How the servers that were needed so far are, by name.
+    pub fn servers(&self) -> Vec<(Name, Condition)> {
+        self.0.catalog.upstreams().conditions()
+    }
+
+    /// Closes every connection and ends every child process. A call that comes later opens them again.
+    pub async fn stop(&self) {
+        self.0.catalog.upstreams().stop().await;
+    }
+
+    /// Takes back what the gate holds for rows that were never committed.
+    pub fn undo(&self, rows: &Rows) {
+        self.0.gate.undo(rows);
+    }
+}
+
+fn intent_of(ask: &Ask<CapabilityAct>, wanted: &Wanted, holds: Vec<Hold>, decided: DecidedAt) -> Intent {
+    Intent {
+        call: ask.call,
+        attempt: ask.attempt,
+        arguments_hash: Digest::of_json(&Value::Object(wanted.arguments.clone())),
+        schema_hash: wanted.schema,
+        decided,
+        worst: wanted.worst,
+        holds,
+        idempotency_key: ask.call.to_string(),
+    }
+}
+
+fn go(
+    ask: &Ask<CapabilityAct>,
+    wanted: Wanted,
+    mut rows: Rows,
+    (holds, decided, approval): (Vec<Hold>, DecidedAt, Option<ApprovalId>),
+) -> Prepared {
+    let intent = intent_of(ask, &wanted, holds, decided);
+    let Wanted { capability, effect, arguments, value_usd_micros, by, .. } = wanted;
+    rows.events.push(Event::CallRequested {
+        intent: intent.clone(),
+        capability: capability.clone(),
+        arguments: Value::Object(arguments.clone()),
+        effect,
+        value_usd_micros,
+        approval,
+    });
+    let use_id = ask.act.use_id.clone();
+    match by {
+        By::Server(outside) => {
+            let (intent, principal) = (Box::new(intent), Arc::clone(&ask.principal));
+            Prepared::Go(rows, Ticket { intent, use_id, principal, arguments, outside, trace: None })
+        }
+        By::Runtime { retention_days } => {
+            let Intent { call, attempt, holds, .. } = intent;
+            let arguments = Value::Object(arguments);
+            Prepared::Local(rows, LocalCall { call, attempt, use_id, capability, arguments, holds, retention_days })
+        }
+    }
+}
+
+fn record(ask: &Ask<CapabilityAct>, wanted: Wanted, mut rows: Rows, decided: DecidedAt) -> Prepared {
+    let intent = intent_of(ask, &wanted, Vec::new(), decided);
+    let Wanted { capability, effect, arguments, value_usd_micros, .. } = wanted;
+    let arguments = Value::Object(arguments);
+    let message = answer::recorded(ask.act.use_id.clone(), capability.name().as_str(), &arguments);
+    let outcome = CallOutcome::Answered { message, stop: None };
+    let told = outcome.clone();
+    rows.events.push(Event::CallRecorded { intent, capability, arguments, effect, value_usd_micros, outcome });
+    Prepared::Record(rows, told)
+}
