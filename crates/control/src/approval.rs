@@ -4,6 +4,7 @@
 use data::rows::InboxKey;
 use domain::call::{ApprovalRequest, ApprovalVerdict};
 use domain::clock::Timestamp;
+use domain::depth;
 use domain::event::{Event, Resolution};
 use domain::id::{ApprovalId, CallId, MailId, SessionId};
 use domain::mail::{Mail, MailBody};
@@ -14,8 +15,11 @@ use crate::error::ControlError;
 use crate::gate::Gate;
 use crate::identity::must_be_person_of;
 
-/// How much mail of a shard is looked through for an answer that waits to be delivered.
-const MAIL_LOOKED_THROUGH: usize = 10_000;
+/// How much mail of a shard is looked through at once for an answer that waits to be delivered.
+const PAGE: usize = 1_000;
+
+/// How often at most.
+const PAGES: usize = 100;
 
 /// What a person says to a request.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -165,6 +169,10 @@ pub fn speak(
                 "Edit the request's own arguments and send all of them.",
             );
         }
+        Some(edited) if depth::is_too_deep(edited) => {
+            let reason = format!("Edited arguments may not nest deeper than {} levels.", depth::MOST);
+            return invalid(&reason, "Edit the request's own arguments and send all of them.");
+        }
         Some(_) | None => {}
     }
     // Nothing was really edited where the canonical text is the same.
@@ -200,8 +208,18 @@ async fn events(gate: &Gate, session: SessionId) -> Result<Vec<Event>, ControlEr
 /// Mail that was posted and not yet consumed.
 async fn waiting(gate: &Gate, session: SessionId, id: &MailId) -> Result<Option<MailBody>, ControlError> {
     let (log, now) = (gate.log(), gate.clock().now());
-    let due = log.due(log.shard_of(session), now, MAIL_LOOKED_THROUGH).await?;
-    Ok(due.into_iter().find(|mail| mail.session == session && mail.id == *id).map(|mail| mail.body))
+    let mut after = None;
+    for _ in 0..PAGES {
+        let page = log.due(log.shard_of(session), now, after, PAGE).await?;
+        if let Some(found) = page.mail.into_iter().find(|mail| mail.session == session && mail.id == *id) {
+            return Ok(Some(found.body));
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    Ok(None)
 }
 
 fn mail_id(text: &str) -> MailId {

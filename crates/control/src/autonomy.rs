@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::control::{ControlEvent, HumanCase};
+use domain::depth;
 use domain::descriptor::Promote;
 use domain::id::{Digest, Name, SessionId};
 use domain::principal::{Autonomy, Caller};
@@ -189,6 +190,12 @@ pub async fn import_cases(
         return Err(ControlError::Forbidden {
             reason: format!("The agent {name} may not say what people did."),
             next: "Use the key of a person or an administrator.".to_owned(),
+        });
+    }
+    if let Some(deep) = cases.iter().find(|case| depth::is_too_deep(&case.did)) {
+        return Err(ControlError::Invalid {
+            reason: format!("What was done in the case {} nests deeper than {} levels.", deep.case, depth::MOST),
+            next: "Write it as columns with plain values; nothing was imported.".to_owned(),
         });
     }
     let by = named(caller);

@@ -20,8 +20,11 @@ use domain::decision::{Refusal, RefusedBy};
 use domain::id::Name;
 use domain::money::UsdMicros;
 
-/// How long a call waits for reservations in flight before it asks again.
-pub const TIED_UP_FOR_MS: i64 = 2_000;
+/// How long a call waits for reservations in flight before it asks again for the first time.
+pub const FIRST_LOOK_MS: i64 = 2_000;
+
+/// How long it waits at most between two looks: what ties its budget up may be a write that only a person can settle.
+pub const LONGEST_LOOK_MS: i64 = 300_000;
 
 /// How long a window that ended is kept in memory for calls that still settle in it.
 const KEPT_AFTER_END_MS: i64 = 2 * Window::Day.length_ms();
@@ -49,9 +52,16 @@ pub enum Short {
     TiedUp {
         /// Which budget.
         budget: BudgetKey,
-        /// When to ask again.
-        until: Timestamp,
+        /// When the window ends.
+        ends: Timestamp,
     },
+}
+
+/// When a call that waits for calls in flight asks again: the later the longer it has waited, for each look is a
+/// record; at the latest when the window ends.
+pub fn asks_again_at(now: Timestamp, waiting_since: Option<Timestamp>, ends: Timestamp) -> Timestamp {
+    let waited_ms = waiting_since.map_or(0, |since| now.since_ms(since));
+    now.plus_ms(waited_ms.clamp(FIRST_LOOK_MS, LONGEST_LOOK_MS)).min(ends)
 }
 
 /// A budget is spent.
@@ -177,8 +187,7 @@ impl Holdings {
                 return Err(Short::Exhausted(Exhausted { budget, cap, spent, wanted, ends }));
             }
             if spent.saturating_add(reserved).saturating_add(wanted) > drawn.min(cap) && tied_up.is_none() {
-                let until = now.plus_ms(TIED_UP_FOR_MS).min(ends);
-                tied_up = Some(Short::TiedUp { budget, until });
+                tied_up = Some(Short::TiedUp { budget, ends });
             }
         }
         tied_up.map_or(Ok(()), Err)

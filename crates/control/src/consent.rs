@@ -2,9 +2,10 @@
 //! bound to may change while a person thinks, and then it is void and asked for anew, saying what changed.
 //!
 //! ```text
-//! no request ─▶ ask ─▶ wait ─▶ verdict ─▶ signed? in time? still of the group? bound to this very call? ─▶ granted
-//!                 ▲                                        │                     │
-//!                 └────────── withdrawn, asked anew ◀──────┴─────────────────────┘      a no, or silence: denied
+//! no request ─▶ ask ─▶ wait ─▶ verdict ─▶ signed? in time? bound to this very call? still of the group? fresh? ─▶ granted
+//!                 ▲                                                 │                     │              │
+//!                 └────────── withdrawn, asked anew ◀───────────────┴─────────────────────┴──────────────┘
+//! a no, or silence: denied
 //! ```
 //!
 //! All of it is pure. What must never be known here: how the verdict got here.
@@ -141,6 +142,11 @@ pub fn consent(registry: &Registry, signer: &Signer, facts: &Facts, need: &Need<
     let person = registry.person(&verdict.person);
     if !person.is_some_and(|person| person.groups.contains(&asked.by)) {
         return need.anew(asked, format!("{} is not in the group {} any more", verdict.person, asked.by), now);
+    }
+    // A yes is good for as long as it was waited for.
+    let good_for_ms = asked.expires_at.since_ms(asked.asked_at);
+    if now >= verdict.at.plus_ms(good_for_ms) {
+        return need.anew(asked, format!("the consent is older than {}", period(good_for_ms)), now);
     }
     Consent::Granted(asked.approval)
 }

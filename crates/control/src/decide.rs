@@ -12,7 +12,7 @@ use domain::id::{ApprovalId, CallId, Digest, Name};
 use domain::principal::Principal;
 use serde_json::Value;
 
-use crate::budget::{Holdings, Short};
+use crate::budget::{Holdings, Short, asks_again_at};
 use crate::consent::{Consent, Need, Signer, consent};
 use crate::identity;
 use crate::policy::{self, InForce, Ruling};
@@ -118,15 +118,10 @@ pub struct Scene<'a> {
 
 /// May it?
 pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
-    let mut decided =
-        DecidedAt { control_pos: scene.registry.pos(), policy_set: policy::policy_set(), policy_ids: Vec::new() };
-    if let Err(refusal) = identity::stands(scene.registry, query.principal) {
-        return deny(query, decided, refusal);
-    }
-    let Some(in_force) = InForce::of(scene.registry, query.principal) else {
-        let reason = format!("The agent {} is not known here.", query.principal.link.agent);
-        let next = "Apply its descriptor: `ostler apply -f FILE`.".to_owned();
-        return deny(query, decided, Refusal { by: RefusedBy::Identity, reason, next });
+    let mut decided = decided_by(scene.registry);
+    let in_force = match standing(scene.registry, query.principal) {
+        Ok(in_force) => in_force,
+        Err(refusal) => return deny(query, decided, refusal),
     };
     let need = match permitted(scene, query, &in_force, &mut decided) {
         Ok(need) => need,
@@ -143,6 +138,50 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
         Err(answer) => return *answer,
     };
     reserve(scene, query, &in_force, (rows, approval, decided))
+}
+
+/// Whether what was decided would be decided again, by the same rule and under the same consent. What it holds of its
+/// budgets it holds already. Anything else, more room included, is for a new question: this call was not asked about.
+pub fn still(scene: &Scene<'_>, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Refusal> {
+    let in_force = standing(scene.registry, query.principal)?;
+    let mut again = decided_by(scene.registry);
+    let need = match permitted(scene, query, &in_force, &mut again) {
+        Ok(need) if again.policy_ids == decided.policy_ids => need,
+        Err(Stopped::Deny(refusal)) => return Err(refusal),
+        Ok(_) | Err(Stopped::Record) => {
+            let reason = format!("What the agent {} may do on its own changed.", query.principal.link.agent);
+            return Err(overtaken(RefusedBy::Policy, reason));
+        }
+    };
+    let Some(need) = need else { return Ok(()) };
+    match consent(scene.registry, scene.signer, query.facts, &need, scene.now) {
+        Consent::Granted(_) => Ok(()),
+        Consent::Denied { reason, next } => Err(Refusal { by: RefusedBy::Approval, reason, next }),
+        Consent::Anew { changed, .. } => {
+            Err(overtaken(RefusedBy::Approval, format!("The consent to it is void, because {changed}.")))
+        }
+        Consent::Ask(_) | Consent::Pending(_) => {
+            Err(overtaken(RefusedBy::Approval, "Nobody has consented to it.".to_owned()))
+        }
+    }
+}
+
+fn overtaken(by: RefusedBy, reason: String) -> Refusal {
+    Refusal { by, reason, next: "Nothing was sent. Ask again: it is decided anew.".to_owned() }
+}
+
+fn decided_by(registry: &Registry) -> DecidedAt {
+    DecidedAt { control_pos: registry.pos(), policy_set: policy::policy_set(), policy_ids: Vec::new() }
+}
+
+/// Identity and kill switch: the rules that bind a principal, if it still stands.
+fn standing<'a>(registry: &'a Registry, principal: &Principal) -> Result<InForce<'a>, Refusal> {
+    identity::stands(registry, principal)?;
+    InForce::of(registry, principal).ok_or_else(|| Refusal {
+        by: RefusedBy::Identity,
+        reason: format!("The agent {} is not known here.", principal.link.agent),
+        next: "Apply its descriptor: `ostler apply -f FILE`.".to_owned(),
+    })
 }
 
 /// Why a call does not get as far as its budget.
@@ -262,9 +301,10 @@ fn reserve(
             Verdict::Allow { rows, holds, decided, approval }
         }
         Err(Short::Exhausted(spent)) => deny(query, decided, spent.refusal()),
-        Err(Short::TiedUp { budget, until }) => {
+        Err(Short::TiedUp { budget, ends }) => {
+            let until = asks_again_at(scene.now, query.facts.waiting_since, ends);
             let wait = Wait { why: WaitFor::TiedUp { budget: budget.to_string() }, until: Some(until) };
-            waits(query, wait, Rows::default())
+            waits(query, wait, rows)
         }
     }
 }

@@ -9,7 +9,7 @@ use data::rows::Rows;
 use domain::budget::{Amounts, Hold};
 use domain::clock::{Clock, Timestamp};
 use domain::control::ControlEvent;
-use domain::decision::{Refusal, RefusedBy};
+use domain::decision::{DecidedAt, Refusal, RefusedBy};
 use domain::id::{Name, Pos, Shard};
 use domain::principal::Principal;
 
@@ -17,7 +17,6 @@ use crate::budget::{Balance, Caps, Holdings};
 use crate::consent::Signer;
 use crate::decide::{self, Query, Scene, Verdict};
 use crate::error::ControlError;
-use crate::identity;
 use crate::policy::InForce;
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
@@ -81,13 +80,27 @@ impl Gate {
         Ok(next)
     }
 
-    /// May it? In memory only: an answer that allows holds the worst case at once.
-    pub fn decide(&self, query: &Query<'_>) -> Verdict {
+    /// May it, by this registry: the one in which what is wanted was looked up? In memory only: an answer that allows
+    /// holds the worst case at once.
+    pub fn decide(&self, registry: &Registry, query: &Query<'_>) -> Verdict {
+        self.asked(registry, |scene| decide::decide(scene, query))
+    }
+
+    /// Whether what was decided still holds by what is known now: asked last of all before the first byte leaves. Where
+    /// nothing changed since, that is all there is to it.
+    pub fn still(&self, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Refusal> {
         let registry = self.registry();
+        if registry.pos() == decided.control_pos {
+            return Ok(());
+        }
+        self.asked(&registry, |scene| decide::still(scene, query, decided))
+    }
+
+    fn asked<T>(&self, registry: &Registry, question: impl FnOnce(&mut Scene<'_>) -> T) -> T {
         let now = self.now();
         let mut holdings = self.holdings();
         let (signer, checks) = (&self.signer, &self.checks);
-        decide::decide(&mut Scene { registry: &registry, holdings: &mut holdings, signer, checks, now }, query)
+        question(&mut Scene { registry, holdings: &mut holdings, signer, checks, now })
     }
 
     /// Releases what a call held and adds what it came to, in the holds' own windows.
@@ -110,25 +123,23 @@ impl Gate {
         self.holdings().undo(&rows.holdings);
     }
 
-    /// Whether a principal still stands, where the control shard moved between the decision and its commit: asked
-    /// before the first byte leaves. What cannot be read refuses.
-    pub async fn recheck(&self, control_pos: Pos, principal: &Principal) -> Result<(), Refusal> {
-        let registry =
-            if self.registry().pos() < control_pos { self.refresh().await.ok() } else { Some(self.registry()) };
-        match registry.filter(|registry| registry.pos() >= control_pos) {
-            Some(registry) => identity::stands(&registry, principal),
-            None => Err(Refusal {
+    /// The same, by a registry as new as the record that intends the call. What cannot be read refuses.
+    pub async fn recheck(&self, control_pos: Pos, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Refusal> {
+        if self.registry().pos() < control_pos {
+            let read = self.refresh().await.ok();
+            read.filter(|registry| registry.pos() >= control_pos).ok_or_else(|| Refusal {
                 by: RefusedBy::Identity,
                 reason: "The control plane changed, and its record cannot be read now.".to_owned(),
                 next: "Nothing was sent. Look at the server's log, then send a new message.".to_owned(),
-            }),
+            })?;
         }
+        self.still(query, decided)
     }
 
-    /// Draws the windows that a decision about this principal needs, so that deciding stays in memory.
-    pub async fn ready_budget(&self, principal: &Principal) -> Result<(), ControlError> {
+    /// Draws the windows that a decision about this principal, by this registry, needs: so that deciding stays in memory.
+    pub async fn ready_budget(&self, registry: &Registry, principal: &Principal) -> Result<(), ControlError> {
         let agent = &principal.link.agent;
-        let caps = match self.registry().agent(agent) {
+        let caps = match registry.agent(agent) {
             Some(entry) => entry.rules.caps.clone(),
             None => Caps::new(),
         };

@@ -133,12 +133,14 @@ pub fn rule(in_force: &InForce<'_>, agent: &Name, used: (&CapabilityRef, Effect)
     if in_force.lists(capability) != (true, true) {
         return (Ruling::Deny(not_listed(in_force, agent, capability)), "tools-listed");
     }
+    let writes = effect.changes_something();
+    if writes && in_force.autonomy == Autonomy::Shadow {
+        return (Ruling::Record, "shadow-records-writes");
+    }
     if matches!(capability, CapabilityRef::Internal(_)) {
         return (Ruling::Allow, "internal-stays-inside");
     }
-    let writes = effect.changes_something();
     match in_force.autonomy {
-        Autonomy::Shadow if writes => return (Ruling::Record, "shadow-records-writes"),
         Autonomy::Supervised if writes => {
             let reason = format!("{agent} is supervised: every {effect} asks a person first.");
             return (Ruling::Consent(reason), "supervised-asks-before-writes");

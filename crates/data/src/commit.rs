@@ -17,14 +17,16 @@ mod mail;
 mod read;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::clock::Clock;
-use domain::id::{Pos, Seq, SessionId, Shard};
+use domain::id::{MailId, Pos, Seq, SessionId, Shard};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub use crate::commit::mail::DuePage;
 pub use crate::commit::read::{Past, Tailed};
 pub use crate::commit::writer::{Loaded, Receipt, SessionWriter};
 
@@ -72,6 +74,8 @@ struct Shared {
     control: watch::Sender<Pos>,
     mail: Notify,
     posted: AtomicI64,
+    /// Mail that was said to be unreadable.
+    unreadable: Mutex<BTreeSet<(SessionId, MailId)>>,
     committed: broadcast::Sender<Committed>,
 }
 
@@ -107,6 +111,7 @@ impl Log {
             control: watch::Sender::new(claimed.control_pos),
             mail: Notify::new(),
             posted: AtomicI64::new(0),
+            unreadable: Mutex::default(),
             committed: broadcast::Sender::new(COMMITTED_KEPT),
         });
         let stop = watch::Sender::new(false);

@@ -34,6 +34,12 @@ pub enum DataError {
         /// What is wrong.
         why: String,
     },
+    /// The session was erased: nothing can be added to what nobody can read any more.
+    #[error("{session} was erased: what was said in it is gone, and it does not go on; write to another session")]
+    Erased {
+        /// Which.
+        session: SessionId,
+    },
     /// The log was stopped.
     #[error("the log is stopping: try again once it is up")]
     Stopped,

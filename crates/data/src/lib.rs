@@ -13,3 +13,5 @@ pub mod sqlite;
 pub mod store;
 pub mod tail;
 pub mod trace;
+
+mod retention;

@@ -28,9 +28,9 @@ use crate::rows::InboxItem;
 use crate::sqlite::engine::Engine;
 use crate::sqlite::fault::Fault;
 use crate::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, Forget, HeadFilter, HeadRow, History,
-    HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter, SpendRow, Store,
-    StoreError, View, ViewBatch, Views,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
+    History, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter,
+    SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 
 /// The embedded store.
@@ -131,8 +131,14 @@ impl Store for SqliteStore {
         self.write(move |db| write::post(db, &mail)).await
     }
 
-    async fn due(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Due, StoreError> {
-        self.read(move |db| read::due(db, shard, now, limit)).await
+    async fn due(
+        &self,
+        shard: Shard,
+        now: Timestamp,
+        after: Option<DueCursor>,
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.read(move |db| read::due(db, shard, now, after.as_ref(), limit)).await
     }
 
     async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {

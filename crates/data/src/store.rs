@@ -46,8 +46,15 @@ pub trait Store: Views {
     /// longer there: that it does nothing when posted again is known to the session that consumed it.
     async fn post(&self, mail: Vec<MailRow>) -> Result<(), StoreError>;
 
-    /// Mail that is due at `now`, in the order of due time and then of posting, and when the next is.
-    async fn due(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Due, StoreError>;
+    /// Mail that is due at `now` and comes after `after`, in the order of due time and then of posting, and when the
+    /// next is.
+    async fn due(
+        &self,
+        shard: Shard,
+        now: Timestamp,
+        after: Option<DueCursor>,
+        limit: usize,
+    ) -> Result<Due, StoreError>;
 
     /// A session's head and all its records, oldest first; `None` if it has none.
     async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError>;
@@ -77,7 +84,8 @@ pub trait Store: Views {
     /// What the agent remembers and may still recall at `now`, the latest first.
     async fn recall(&self, agent: &Name, now: Timestamp, limit: usize) -> Result<Vec<MemoryRow>, StoreError>;
 
-    /// Forgets for good; answers how many rows went.
+    /// Forgets for good; answers how many rows went. An erasure that fails may have happened in part: asked for again,
+    /// it does the rest.
     async fn forget(&self, what: Forget) -> Result<u64, StoreError>;
 }
 
@@ -242,7 +250,7 @@ pub struct HeadFilter {
 pub struct KeyRow {
     /// The session.
     pub session: SessionId,
-    /// 1 for the first; a session that goes on after it was erased has a second.
+    /// 1 for the first, which is the only one as yet.
     pub generation: u32,
     /// The wrapped key; `None` once it was dropped.
     pub wrapped: Option<Vec<u8>>,
@@ -263,6 +271,19 @@ pub struct MailRow {
     pub posted: i64,
     /// The sealed body.
     pub body: Vec<u8>,
+}
+
+/// Where one look at due mail ended, so that the next begins behind it: mail in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueCursor {
+    /// When it was due.
+    pub due: Timestamp,
+    /// When it was posted, in microseconds.
+    pub posted: i64,
+    /// To whom.
+    pub session: SessionId,
+    /// Its id.
+    pub id: MailId,
 }
 
 /// What is due.

@@ -26,6 +26,7 @@ use crate::audit::{AuditReport, Auditor};
 use crate::commit::{Committed, Log};
 use crate::error::DataError;
 use crate::results::AgentResult;
+use crate::retention::Retention;
 use crate::spend::{By, Cost};
 use crate::store::{ResultFilter, SpendFilter, View};
 
@@ -73,7 +74,14 @@ impl Views {
         let reached = watch::Sender::new(BTreeMap::new());
         let watching = reached.subscribe();
         let follower = Follower::new(log.clone(), auditor.clone());
-        let task = Task { log: log.clone(), follower, asking, stop: stop.subscribe(), reached };
+        let task = Task {
+            log: log.clone(),
+            follower,
+            asking,
+            stop: stop.subscribe(),
+            reached,
+            retention: Retention::default(),
+        };
         let task = Mutex::new(Some(tokio::spawn(task.run())));
         Views { inner: Arc::new(Inner { log, auditor, asked, reached: watching, stop, task }) }
     }
@@ -158,6 +166,7 @@ struct Task {
     asking: mpsc::Receiver<Asked>,
     stop: watch::Receiver<bool>,
     reached: watch::Sender<BTreeMap<Shard, Pos>>,
+    retention: Retention,
 }
 
 impl Task {
@@ -193,6 +202,7 @@ impl Task {
                         self.follower.look_at(shard);
                     }
                     pause = if self.look().await.is_ok() { LOOK_AGAIN } else { RETRY };
+                    self.retention.keep(&self.log).await;
                 }
             }
         }

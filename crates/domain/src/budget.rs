@@ -1,11 +1,12 @@
 //! What is metered, and what a call holds while it is in flight.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::id::Name;
+use crate::id::{IdError, Name};
 
 /// What a budget counts, and in which unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,7 +77,31 @@ impl fmt::Display for BudgetKey {
     }
 }
 
-/// An amount held in one window of one budget, in the meter's unit.
+impl FromStr for BudgetKey {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError::new(text, "a budget (agent/NAME/METER_per_WINDOW)");
+        let (agent, what) = text.strip_prefix("agent/").and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
+        let (meter, window) = what.split_once("_per_").ok_or_else(wrong)?;
+        let meter = match meter {
+            "usd_micros" => Meter::UsdMicros,
+            "calls" => Meter::Calls,
+            "tokens" => Meter::Tokens,
+            "external_actions" => Meter::ExternalActions,
+            "compute_ms" => Meter::ComputeMs,
+            _ => return Err(wrong()),
+        };
+        let window = match window {
+            "hour" => Window::Hour,
+            "day" => Window::Day,
+            _ => return Err(wrong()),
+        };
+        Ok(BudgetKey { agent: agent.parse()?, meter, window })
+    }
+}
+
+/// An amount held in one window of one budget, in the meter's unit. Prints as `BUDGET@START=AMOUNT`, the start in
+/// milliseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Which budget.
@@ -85,6 +110,23 @@ pub struct Hold {
     pub window_start: Timestamp,
     /// How much.
     pub amount: i64,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}={}", self.budget, self.window_start.0, self.amount)
+    }
+}
+
+impl FromStr for Hold {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError::new(text, "a hold (BUDGET@START=AMOUNT)");
+        let (budget, held) = text.split_once('@').ok_or_else(wrong)?;
+        let (start, amount) = held.split_once('=').ok_or_else(wrong)?;
+        let window_start = Timestamp(start.parse().map_err(|_| wrong())?);
+        Ok(Hold { budget: budget.parse()?, window_start, amount: amount.parse().map_err(|_| wrong())? })
+    }
 }
 
 /// What a call came to, on every meter.
@@ -123,6 +165,25 @@ impl Amounts {
             tokens: self.tokens.saturating_add(other.tokens),
             external_actions: self.external_actions.saturating_add(other.external_actions),
             compute_ms: self.compute_ms.saturating_add(other.compute_ms),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BudgetKey, Hold, Meter, Window};
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn a_hold_prints_and_parses_back() {
+        let meters = [Meter::UsdMicros, Meter::Calls, Meter::Tokens, Meter::ExternalActions, Meter::ComputeMs];
+        for (meter, window) in meters.into_iter().flat_map(|meter| [(meter, Window::Hour), (meter, Window::Day)]) {
+            let budget = BudgetKey { agent: "finance-day".parse().unwrap(), meter, window };
+            let hold = Hold { budget, window_start: Timestamp(1_795_305_600_000), amount: 59_936 };
+            assert_eq!(hold.to_string().parse(), Ok(hold));
+        }
+        for wrong in ["", "agent/a/calls_per_hour@1", "agent/a/calls_per_year@1=2", "agent/a/calls_per_hour@1=x"] {
+            assert!(wrong.parse::<Hold>().is_err(), "{wrong}");
         }
     }
 }

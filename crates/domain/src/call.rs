@@ -57,6 +57,8 @@ pub struct Facts {
     pub approval: Option<ApprovalRequest>,
     /// What a person said to it, where they did.
     pub verdict: Option<ApprovalVerdict>,
+    /// Since when it waits for its budget, where it does.
+    pub waiting_since: Option<Timestamp>,
 }
 
 /// A request for consent, bound to the exact call.

@@ -1,8 +1,12 @@
 //! Everything that can happen in a session. Persisted: kinds and fields are only ever added, and a golden file per
 //! kind guards old logs. The bodies are sealed; [`Header`] is what stays readable beside them.
 
+mod header;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use crate::event::header::Header;
 
 use crate::budget::{Amounts, Hold};
 use crate::call::{ApprovalRequest, ApprovalVerdict, CallOutcome, Settlement};
@@ -244,45 +248,6 @@ pub enum Resolution {
     Abandon,
 }
 
-/// What stays readable beside a sealed event. Short names: there is one per event.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Header {
-    /// The kind.
-    pub k: String,
-    /// Its version.
-    pub v: u16,
-    /// The call's ordinal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call: Option<u32>,
-    /// The attempt, where it is not the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u16>,
-    /// The model or capability.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub what: Option<String>,
-    /// Hash of the effective arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub args: Option<Digest>,
-    /// Hash of the schema.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Digest>,
-    /// Under what it was decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided: Option<DecidedAt>,
-    /// The reservation.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub holds: Vec<Hold>,
-    /// What it came to, raw usage and price table's hash included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled: Option<Settlement>,
-    /// Whether it ended well: `ok`, `failed`, `unknown`, `refused`, or what a person said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
-    /// The consent it asks for, answers or uses up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<ApprovalId>,
-}
-
 impl Event {
     /// The kind, as it is persisted.
     pub fn kind(&self) -> &'static str {
@@ -309,62 +274,6 @@ impl Event {
         }
     }
 
-    /// What stays readable beside the sealed body: hashes, amounts and decisions, never content.
-    pub fn header(&self) -> Header {
-        let mut header = Header { k: self.kind().to_owned(), v: 1, ..Header::default() };
-        match self {
-            Event::ModelRequested { intent, model, .. } => header.intend(intent, model.clone()),
-            Event::CallRequested { intent, capability, approval, .. } => {
-                header.intend(intent, capability.to_string());
-                header.approval = *approval;
-            }
-            Event::CallRecorded { intent, capability, .. } => header.intend(intent, capability.to_string()),
-            Event::ModelAnswered { call, attempt, outcome, settlement }
-            | Event::CallAnswered { call, attempt, outcome, settlement } => {
-                header.name(*call, *attempt);
-                header.end = Some(end_of(outcome).to_owned());
-                header.settled = Some(settlement.clone());
-            }
-            Event::CallRefused { call, capability, refusal, decided, .. } => {
-                header.name(*call, 1);
-                header.what = capability.clone();
-                header.decided = Some(decided.clone());
-                header.end = Some(format!("refused:{:?}", refusal.by).to_lowercase());
-            }
-            Event::CallWaits { call, .. } => header.name(*call, 1),
-            Event::ApprovalRequested { request, decided } => {
-                header.name(request.approval.call, 1);
-                header.what = Some(request.capability.to_string());
-                header.args = Some(request.binding.arguments);
-                header.schema = Some(request.binding.schema);
-                header.decided = Some(decided.clone());
-                header.approval = Some(request.approval);
-            }
-            Event::ApprovalDecided { verdict } => {
-                header.name(verdict.approval.call, 1);
-                header.approval = Some(verdict.approval);
-                header.args = verdict.edited.as_ref().map(Digest::of_json);
-                header.end = Some(if verdict.approved { "approved" } else { "denied" }.to_owned());
-            }
-            Event::ApprovalWithdrawn { approval, .. } => header.approval = Some(*approval),
-            Event::CallInDoubt { call, attempt, settlement } => {
-                header.name(*call, *attempt);
-                header.settled = settlement.clone();
-            }
-            Event::CallResolved { call, settlement, .. } => {
-                header.name(*call, 1);
-                header.settled = settlement.clone();
-            }
-            Event::CapabilitiesOffered { offers } => header.schema = Some(*offers),
-            Event::Suspended { compute_ms, .. } | Event::Finished { compute_ms } | Event::Failed { compute_ms, .. } => {
-                let amounts = Amounts { compute_ms: *compute_ms, ..Amounts::default() };
-                header.settled = Some(Settlement { amounts, ..Settlement::default() });
-            }
-            Event::SessionStarted { .. } | Event::MessageReceived { .. } | Event::Killed { .. } => {}
-        }
-        header
-    }
-
     /// The call it is about, where it is about one.
     pub fn call(&self) -> Option<CallId> {
         match self {
@@ -388,29 +297,5 @@ impl Event {
             | Event::Failed { .. }
             | Event::Killed { .. } => None,
         }
-    }
-}
-
-impl Header {
-    fn name(&mut self, call: CallId, attempt: u16) {
-        self.call = Some(call.ordinal);
-        self.attempt = (attempt > 1).then_some(attempt);
-    }
-
-    fn intend(&mut self, intent: &Intent, what: String) {
-        self.name(intent.call, intent.attempt);
-        self.what = Some(what);
-        self.args = Some(intent.arguments_hash);
-        self.schema = Some(intent.schema_hash);
-        self.decided = Some(intent.decided.clone());
-        self.holds = intent.holds.clone();
-    }
-}
-
-fn end_of(outcome: &CallOutcome) -> &'static str {
-    match outcome {
-        CallOutcome::Answered { .. } => "ok",
-        CallOutcome::Failed { .. } => "failed",
-        CallOutcome::Unknown { .. } => "unknown",
     }
 }

@@ -14,8 +14,15 @@ pub struct IdError {
     expected: &'static str,
 }
 
+impl IdError {
+    /// That a text is not what was expected.
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
+        IdError { text: text.chars().take(80).collect(), expected }
+    }
+}
+
 fn bad(text: &str, expected: &'static str) -> IdError {
-    IdError { text: text.chars().take(80).collect(), expected }
+    IdError::new(text, expected)
 }
 
 /// Serde through the printed form, for ids that read better as text.

@@ -8,6 +8,7 @@ pub mod capability;
 pub mod clock;
 pub mod control;
 pub mod decision;
+pub mod depth;
 pub mod descriptor;
 pub mod event;
 pub mod expression;

@@ -1,6 +1,8 @@
 //! What a tool answered, as the conversation gets it: bounded, labelled, with its trust. Must not know where it came
 //! from.
 
+use domain::capability::CapabilityRef;
+use domain::depth;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use serde_json::Value;
 
@@ -20,18 +22,25 @@ pub(crate) struct Marks {
 /// The message that answers the use `use_id`.
 pub(crate) fn message(use_id: String, answer: ToolAnswer, marks: Marks) -> Message {
     let text = bounded(answer.text);
-    let structured = answer.structured.filter(|value| value.to_string().len() <= MAX_RESULT);
+    let fits = |value: &Value| !depth::is_too_deep(value) && value.to_string().len() <= MAX_RESULT;
+    let structured = answer.structured.filter(fits);
     let content = Content::Result { use_id, text, structured, error: answer.error };
     one_part(content, Origin::Capability, marks)
 }
 
 /// The message of a call that was recorded and not sent.
-pub(crate) fn recorded(use_id: String, capability: &str, arguments: &Value) -> Message {
-    let text = format!(
-        "Recorded, not sent: shadow. This agent works in shadow, so the call to {capability} was written down as it \
-         would have been sent and nothing was sent. Go on as if it had been accepted. It would have been sent: {}",
-        bounded(arguments.to_string())
-    );
+pub(crate) fn recorded(use_id: String, capability: &CapabilityRef, arguments: &Value) -> Message {
+    let (name, arguments) = (capability.name(), bounded(arguments.to_string()));
+    let text = match capability {
+        CapabilityRef::External(_) => format!(
+            "Recorded, not sent: shadow. This agent works in shadow, so the call to {name} was written down as it would \
+             have been sent and nothing was sent. Go on as if it had been accepted. It would have been sent: {arguments}"
+        ),
+        CapabilityRef::Internal(_) => format!(
+            "Recorded, not done: shadow. This agent works in shadow, so the call to {name} was written down and nothing \
+             was changed. Go on as if it had been done. It would have been done with: {arguments}"
+        ),
+    };
     let marks = Marks { labels: Vec::new(), trust: Trust::Trusted };
     one_part(Content::Result { use_id, text, structured: None, error: false }, Origin::Runtime, marks)
 }
@@ -103,6 +112,21 @@ mod tests {
             cut.ends_with("[cut here: these are the first 51200 of 102400 bytes; ask for less at a time]"),
             "{cut}"
         );
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_read_again_is_left_out() {
+        let structured = |levels: usize| {
+            let value = (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
+            let answer = ToolAnswer { text: String::new(), structured: Some(value), error: false };
+            let marks = Marks { labels: Vec::new(), trust: Trust::Untrusted };
+            match message("use_1".into(), answer, marks).parts.remove(0).content {
+                Content::Result { structured, .. } => structured,
+                _ => panic!("a result"),
+            }
+        };
+        assert!(structured(64).is_some());
+        assert_eq!(structured(65), None);
     }
 
     #[test]

@@ -16,9 +16,10 @@ use std::sync::Arc;
 
 use control::decide::{Query, Verdict, Want};
 use control::gate::Gate;
+use control::registry::Registry;
 use data::rows::Rows;
 use domain::budget::{Amounts, Hold};
-use domain::call::{Ask, CallOutcome, CapabilityAct};
+use domain::call::{Ask, CallOutcome, CapabilityAct, Facts};
 use domain::capability::{CapabilityRef, Effect, Offer};
 use domain::clock::Clock;
 use domain::decision::{DecidedAt, Refusal, Wait};
@@ -26,7 +27,7 @@ use domain::event::{Event, Intent};
 use domain::id::{ApprovalId, CallId, Digest, Name, Pos, TraceId};
 use domain::principal::Principal;
 use futures::future::join_all;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::wanted::{By, Outside, Stop, Wanted, listed};
 use crate::answer;
@@ -97,7 +98,10 @@ pub struct Ticket {
     intent: Box<Intent>,
     use_id: String,
     principal: Arc<Principal>,
-    arguments: Map<String, Value>,
+    facts: Box<Facts>,
+    capability: CapabilityRef,
+    arguments: Value,
+    value_usd_micros: Option<i64>,
     outside: Box<Outside>,
     trace: Option<TraceId>,
 }
@@ -162,18 +166,19 @@ impl Door {
         join_all(listed.into_iter().map(|capability| self.0.catalog.offer(&registry, capability))).await.into()
     }
 
-    /// May this be done, and how? Nothing leaves; a server may be started to ask what its tool wants.
+    /// May this be done, and how? Nothing leaves; a server may be started to ask what its tool wants. That takes time:
+    /// what is looked up in one registry is decided by it, too, and recorded as such.
     pub async fn prepare(&self, ask: &Ask<CapabilityAct>) -> Prepared {
-        let gate = &self.0.gate;
-        let wanted = match self.look_up(ask).await {
+        let (gate, registry) = (&self.0.gate, self.0.gate.registry());
+        let wanted = match self.look_up(&registry, ask).await {
             Ok(wanted) => wanted,
-            Err(Stop::Unlisted(capability)) => return self.unlisted(ask, capability),
-            Err(Stop::Refused(refusal)) => return refusal::refuse(&gate.registry(), ask, refusal),
+            Err(Stop::Unlisted(capability)) => return self.unlisted(&registry, ask, capability),
+            Err(Stop::Refused(refusal)) => return refusal::refuse(&registry, ask, refusal),
         };
-        if let Err(error) = gate.ready_budget(&ask.principal).await {
-            return refusal::refuse(&gate.registry(), ask, refusal::no_budget(&error));
+        if let Err(error) = gate.ready_budget(&registry, &ask.principal).await {
+            return refusal::refuse(&registry, ask, refusal::no_budget(&error));
         }
-        match self.decide(ask, &wanted) {
+        match self.decide(&registry, ask, &wanted) {
             Verdict::Deny { rows, refusal } => Prepared::Refuse(rows, refusal),
             Verdict::Allow { rows, holds, decided, approval } => go(ask, wanted, rows, (holds, decided, approval)),
             Verdict::Record { rows, decided } => record(ask, wanted, rows, decided),
@@ -182,20 +187,19 @@ impl Door {
     }
 
     /// The gate says why what is not listed may not be used; nothing was looked up or started for it.
-    fn unlisted(&self, ask: &Ask<CapabilityAct>, capability: CapabilityRef) -> Prepared {
-        let gate = &self.0.gate;
-        match self.decide(ask, &Wanted::unseen(capability.clone())) {
+    fn unlisted(&self, registry: &Registry, ask: &Ask<CapabilityAct>, capability: CapabilityRef) -> Prepared {
+        match self.decide(registry, ask, &Wanted::unseen(capability.clone())) {
             Verdict::Deny { rows, refusal } => Prepared::Refuse(rows, refusal),
-            // Listed a moment later: nobody has looked at it, so it does not pass now.
+            // Whatever the gate makes of it, nobody has looked at it, so it does not pass.
             Verdict::Allow { rows, .. } | Verdict::Record { rows, .. } | Verdict::Wait { rows, .. } => {
-                gate.undo(&rows);
+                self.undo(&rows);
                 let refusal = refusal::not_listed(capability.name().as_str(), &[]);
-                refusal::refuse(&gate.registry(), ask, refusal)
+                refusal::refuse(registry, ask, refusal)
             }
         }
     }
 
-    fn decide(&self, ask: &Ask<CapabilityAct>, wanted: &Wanted) -> Verdict {
+    fn decide(&self, registry: &Registry, ask: &Ask<CapabilityAct>, wanted: &Wanted) -> Verdict {
         let arguments = Value::Object(wanted.arguments.clone());
         let want = Want::Capability {
             capability: &wanted.capability,
@@ -207,7 +211,7 @@ impl Door {
             worst: wanted.worst,
         };
         let (call, attempt, principal, facts) = (ask.call, ask.attempt, &*ask.principal, &ask.facts);
-        self.0.gate.decide(&Query { call, attempt, principal, facts, want })
+        self.0.gate.decide(registry, &Query { call, attempt, principal, facts, want })
     }
 
     /// The position of the control shard that decisions are made at now.
@@ -262,10 +266,11 @@ fn go(
 ) -> Prepared {
     let intent = intent_of(ask, &wanted, holds, decided);
     let Wanted { capability, effect, arguments, value_usd_micros, by, .. } = wanted;
+    let arguments = Value::Object(arguments);
     rows.events.push(Event::CallRequested {
         intent: intent.clone(),
         capability: capability.clone(),
-        arguments: Value::Object(arguments.clone()),
+        arguments: arguments.clone(),
         effect,
         value_usd_micros,
         approval,
@@ -273,12 +278,15 @@ fn go(
     let use_id = ask.act.use_id.clone();
     match by {
         By::Server(outside) => {
-            let (intent, principal) = (Box::new(intent), Arc::clone(&ask.principal));
-            Prepared::Go(rows, Ticket { intent, use_id, principal, arguments, outside, trace: None })
+            let (intent, facts) = (Box::new(intent), Box::new(ask.facts.clone()));
+            let (principal, trace) = (Arc::clone(&ask.principal), None);
+            Prepared::Go(
+                rows,
+                Ticket { intent, use_id, principal, facts, capability, arguments, value_usd_micros, outside, trace },
+            )
         }
         By::Runtime { retention_days } => {
             let Intent { call, attempt, holds, .. } = intent;
-            let arguments = Value::Object(arguments);
             Prepared::Local(rows, LocalCall { call, attempt, use_id, capability, arguments, holds, retention_days })
         }
     }
@@ -288,7 +296,7 @@ fn record(ask: &Ask<CapabilityAct>, wanted: Wanted, mut rows: Rows, decided: Dec
     let intent = intent_of(ask, &wanted, Vec::new(), decided);
     let Wanted { capability, effect, arguments, value_usd_micros, .. } = wanted;
     let arguments = Value::Object(arguments);
-    let message = answer::recorded(ask.act.use_id.clone(), capability.name().as_str(), &arguments);
+    let message = answer::recorded(ask.act.use_id.clone(), &capability, &arguments);
     let outcome = CallOutcome::Answered { message, stop: None };
     let told = outcome.clone();
     rows.events.push(Event::CallRecorded { intent, capability, arguments, effect, value_usd_micros, outcome });

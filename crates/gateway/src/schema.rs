@@ -2,6 +2,7 @@
 //! from anywhere. What does not fit is said where and why, so that a model can repair it. Must not know what the
 //! arguments are for.
 
+use domain::depth;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
@@ -10,9 +11,6 @@ pub const MAX_SCHEMA: usize = 64 * 1024;
 
 /// The largest arguments taken, in bytes of JSON.
 pub const MAX_ARGUMENTS: usize = 256 * 1024;
-
-/// How deep a schema or arguments may nest.
-const MAX_DEPTH: usize = 64;
 
 /// How many misfits are told at once.
 const MISFITS_TOLD: usize = 8;
@@ -40,8 +38,8 @@ impl Schema {
         if size > MAX_SCHEMA {
             return Err(format!("the schema has {size} bytes; at most {MAX_SCHEMA} are taken"));
         }
-        if is_deeper(schema, MAX_DEPTH) {
-            return Err(format!("the schema nests deeper than {MAX_DEPTH} levels"));
+        if depth::is_too_deep(schema) {
+            return Err(format!("the schema nests deeper than {} levels", depth::MOST));
         }
         let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT);
         let options = jsonschema::options().offline().with_pattern_options(patterns);
@@ -61,8 +59,8 @@ impl Schema {
             Value::Null => Map::new(),
             _ => return Err("the arguments must be a JSON object".to_owned()),
         };
-        if is_deeper(arguments, MAX_DEPTH) {
-            return Err(format!("the arguments nest deeper than {MAX_DEPTH} levels"));
+        if depth::is_too_deep(arguments) {
+            return Err(format!("the arguments nest deeper than {} levels", depth::MOST));
         }
         for (name, default) in &self.defaults {
             effective.entry(name.as_str()).or_insert_with(|| default.clone());
@@ -101,15 +99,6 @@ fn cut(text: &str) -> String {
     match text.char_indices().nth(MISFIT_TOLD) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
-    }
-}
-
-fn is_deeper(value: &Value, levels: usize) -> bool {
-    let Some(below) = levels.checked_sub(1) else { return true };
-    match value {
-        Value::Array(items) => items.iter().any(|item| is_deeper(item, below)),
-        Value::Object(map) => map.values().any(|item| is_deeper(item, below)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -17,14 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use control::{Gate, Query, Verdict, Want};
+use control::{Gate, Query, Registry, Verdict, Want};
 use data::rows::Rows;
 use domain::budget::{Amounts, Hold};
-use domain::call::{Ask, CallOutcome, ModelAct, Settlement};
+use domain::call::{Ask, CallOutcome, Facts, ModelAct, Settlement};
 use domain::clock::Clock;
 use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait};
 use domain::event::{Event, Intent};
-use domain::id::{CallId, Digest, Name, Pos};
+use domain::id::{CallId, Digest, Name};
 use domain::principal::Principal;
 use tokio::sync::Semaphore;
 
@@ -124,7 +124,9 @@ pub struct Ticket {
     principal: Arc<Principal>,
     holds: Vec<Hold>,
     worst: Amounts,
-    control_pos: Pos,
+    decided: Box<DecidedAt>,
+    provider_name: Name,
+    model_name: String,
     request: Box<Request>,
     body: Bytes,
     provider: Arc<dyn Provider>,
@@ -142,6 +144,12 @@ impl Ticket {
     pub fn attempt(&self) -> u16 {
         self.attempt
     }
+
+    /// What the gate was asked, to be asked again.
+    fn query<'a>(&'a self, facts: &'a Facts) -> Query<'a> {
+        let want = Want::Model { provider: &self.provider_name, model: &self.model_name, worst: self.worst };
+        Query { call: self.call, attempt: self.attempt, principal: &self.principal, facts, want }
+    }
 }
 
 impl std::fmt::Debug for Ticket {
@@ -158,17 +166,18 @@ impl Door {
 
     /// Asks for a model's answer. Nothing leaves.
     pub async fn prepare(&self, ask: &Ask<ModelAct>) -> Prepared {
-        let gate = &self.inner.parts.gate;
-        let plan = match self.plan(ask) {
+        // One registry from here to the answer: what is looked up in it is decided by it, and recorded as such.
+        let (gate, registry) = (&self.inner.parts.gate, self.inner.parts.gate.registry());
+        let plan = match self.plan(&registry, ask) {
             Ok(plan) => plan,
-            Err(refusal) => return refuse(gate, ask, refusal),
+            Err(refusal) => return refuse(&registry, ask, refusal),
         };
-        if let Err(error) = gate.ready_budget(&ask.principal).await {
-            return refuse(gate, ask, unreadable(&error.to_string()));
+        if let Err(error) = gate.ready_budget(&registry, &ask.principal).await {
+            return refuse(&registry, ask, unreadable(&error.to_string()));
         }
         let want = Want::Model { provider: &plan.provider_name, model: &plan.model_name, worst: plan.worst };
         let query = Query { call: ask.call, attempt: ask.attempt, principal: &ask.principal, facts: &ask.facts, want };
-        match gate.decide(&query) {
+        match gate.decide(&registry, &query) {
             Verdict::Allow { rows, holds, decided, .. } => self.go(ask, plan, (rows, holds, decided)),
             Verdict::Wait { rows, wait } => Prepared::Wait(rows, wait),
             Verdict::Deny { rows, refusal } => Prepared::Refuse(rows, refusal),
@@ -176,7 +185,7 @@ impl Door {
             Verdict::Record { .. } => {
                 let reason = "A model call cannot be recorded instead of sent.".to_owned();
                 let next = "Tell the operator: this is a defect.".to_owned();
-                refuse(gate, ask, Refusal { by: RefusedBy::Policy, reason, next })
+                refuse(&registry, ask, Refusal { by: RefusedBy::Policy, reason, next })
             }
         }
     }
@@ -198,13 +207,12 @@ impl Door {
         plan: Plan,
         (mut rows, holds, decided): (Rows, Vec<Hold>, DecidedAt),
     ) -> Prepared {
-        let control_pos = decided.control_pos;
         let intent = Intent {
             call: ask.call,
             attempt: ask.attempt,
             arguments_hash: Digest::of(&plan.body),
             schema_hash: plan.offers_hash,
-            decided,
+            decided: decided.clone(),
             worst: plan.worst,
             holds: holds.clone(),
             idempotency_key: ask.call.to_string(),
@@ -223,12 +231,14 @@ impl Door {
             principal: Arc::clone(&ask.principal),
             holds,
             worst: plan.worst,
-            control_pos,
+            decided: Box::new(decided),
+            places: self.places(&plan.provider_name, plan.concurrent),
+            provider_name: plan.provider_name,
+            model_name: plan.model_name,
             request: Box::new(plan.request),
             body: plan.body,
             provider: plan.provider,
             price: Box::new(plan.price),
-            places: self.places(&plan.provider_name, plan.concurrent),
         };
         Prepared::Go(rows, ticket)
     }
@@ -246,12 +256,9 @@ impl Door {
 }
 
 /// A refusal of the door's own: what it needs is not there.
-fn refuse(gate: &Gate, ask: &Ask<ModelAct>, refusal: Refusal) -> Prepared {
-    let decided = DecidedAt {
-        control_pos: gate.registry().pos(),
-        policy_set: control::policy::policy_set(),
-        policy_ids: Vec::new(),
-    };
+fn refuse(registry: &Registry, ask: &Ask<ModelAct>, refusal: Refusal) -> Prepared {
+    let (control_pos, policy_set) = (registry.pos(), control::policy::policy_set());
+    let decided = DecidedAt { control_pos, policy_set, policy_ids: Vec::new() };
     let (call, refused) = (ask.call, refusal.clone());
     let event = Event::CallRefused { call, model: true, capability: None, refusal: refused, decided };
     Prepared::Refuse(Rows::of(event), refusal)

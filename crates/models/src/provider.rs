@@ -8,9 +8,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::call::Stop;
 use domain::capability::Offer;
+use domain::depth;
 use domain::id::Name;
 use domain::message::{Content, Message};
 use serde_json::Value;
+
+/// The most tokens of one kind that one answer can have taken: counts are added up, for years.
+const MOST_TOKENS: u64 = u32::MAX as u64;
 
 /// Everything that a provider is told.
 #[derive(Debug, Clone)]
@@ -57,6 +61,36 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The answer, fit to be counted and to be read again once it is stored: arguments that nest too deep are malformed,
+    /// and what a provider says of its usage beyond reason is left out.
+    ///
+    /// # Errors
+    /// When tokens or other blocks are beyond reason.
+    pub fn within_reason(mut self) -> Result<Self, ProviderError> {
+        let beyond = |reason: String| Err(ProviderError::Rubbish { protocol: "an answer within reason", reason });
+        let Usage { input, output, cache_read, cache_write_5m, cache_write_1h, raw } = &mut self.usage;
+        let most =
+            *[input, output, cache_read, cache_write_5m, cache_write_1h].into_iter().max().expect("there are five");
+        if most > MOST_TOKENS {
+            return beyond(format!("it counts {most} tokens"));
+        }
+        if depth::is_too_deep(raw) {
+            *raw = Value::Null;
+        }
+        for part in &mut self.message.parts {
+            match &mut part.content {
+                Content::Use { arguments, malformed, .. } if depth::is_too_deep(arguments) => {
+                    *malformed = Some(arguments.take().to_string());
+                }
+                Content::Reasoning { raw, .. } | Content::Other { raw } if depth::is_too_deep(raw) => {
+                    return beyond(format!("a block nests deeper than {} levels", depth::MOST));
+                }
+                _ => {}
+            }
+        }
+        Ok(self)
+    }
+
     /// Whether it asks for a capability to be used.
     pub fn uses_something(&self) -> bool {
         self.message.parts.iter().any(|part| matches!(part.content, Content::Use { .. }))
@@ -164,5 +198,58 @@ pub trait Provider: Send + Sync + 'static {
     /// Whether its answers are made up.
     fn is_scripted(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::call::Stop;
+    use domain::message::{Content, Message, Origin, Part, Role, Trust};
+    use serde_json::{Value, json};
+
+    use super::{Answer, ProviderError, Usage};
+
+    fn deep() -> Value {
+        (0..100).fold(json!(1), |inner, _| json!({"a": inner}))
+    }
+
+    fn said(content: Content, usage: Usage) -> Result<Answer, ProviderError> {
+        let part = Part { content, origin: Origin::Model, labels: Vec::new(), trust: Trust::Trusted };
+        let message = Message { role: Role::Agent, parts: vec![part] };
+        Answer { message, stop: Stop::Done, usage, served_model: None }.within_reason()
+    }
+
+    fn text() -> Content {
+        Content::Text { text: "Hello".to_owned() }
+    }
+
+    #[test]
+    fn arguments_that_nest_too_deep_are_malformed() {
+        let (use_id, capability) = ("u".to_owned(), "draft".to_owned());
+        let wanted = Content::Use { use_id, capability, arguments: deep(), malformed: None };
+        let answer = said(wanted, Usage::default()).unwrap();
+        let Content::Use { arguments, malformed, .. } = &answer.message.parts[0].content else { panic!("{answer:?}") };
+        assert_eq!((arguments, malformed.as_deref()), (&Value::Null, Some(deep().to_string().as_str())));
+    }
+
+    #[test]
+    fn another_block_that_nests_too_deep_is_rubbish() {
+        for block in [Content::Other { raw: deep() }, Content::Reasoning { text: String::new(), raw: deep() }] {
+            assert!(matches!(said(block, Usage::default()), Err(ProviderError::Rubbish { .. })));
+        }
+    }
+
+    #[test]
+    fn a_usage_that_nests_too_deep_is_left_out() {
+        let answer = said(text(), Usage { input: 7, raw: deep(), ..Usage::default() }).unwrap();
+        assert_eq!((answer.usage.input, answer.usage.raw), (7, Value::Null));
+    }
+
+    #[test]
+    fn a_count_beyond_reason_is_rubbish() {
+        let most = u64::from(u32::MAX);
+        assert!(said(text(), Usage { cache_read: most, ..Usage::default() }).is_ok());
+        let refused = said(text(), Usage { cache_read: most + 1, ..Usage::default() }).unwrap_err();
+        assert!(refused.to_string().ends_with("it counts 4294967296 tokens"), "{refused}");
     }
 }

@@ -4,17 +4,18 @@ use control::approval::{Answer, answer, resolve};
 use control::{ControlError, Query, Verdict, Want};
 use data::rows::{InboxChange, InboxItem, InboxKey, Rows};
 use domain::budget::Amounts;
-use domain::call::{ApprovalRequest, CallOutcome, Facts, Settlement};
+use domain::call::{ApprovalRequest, ApprovalVerdict, CallOutcome, Facts, Settlement};
 use domain::capability::Effect;
 use domain::clock::Clock;
 use domain::decision::DecidedAt;
 use domain::event::{Event, Intent, Resolution};
-use domain::id::{CallId, Digest, Shard};
+use domain::id::{CallId, Digest, SessionId, Shard};
 use domain::mail::{Mail, MailBody};
 use domain::principal::Caller;
+use serde_json::Value;
 
 use crate::house::House;
-use crate::world::{Draft, name, person, requested};
+use crate::world::{Draft, NOW, name, person, requested};
 
 fn decide(house: &House, facts: &Facts) -> Verdict {
     let (principal, draft) = (house.principal(), Draft::of(1500));
@@ -28,13 +29,13 @@ fn decide(house: &House, facts: &Facts) -> Verdict {
         worst: Amounts { calls: 1, external_actions: 1, ..Amounts::default() },
     };
     let call = CallId { session: principal.link.session, ordinal: 1 };
-    house.gate.decide(&Query { call, attempt: 1, principal: &principal, facts, want })
+    house.gate.decide(&house.gate.registry(), &Query { call, attempt: 1, principal: &principal, facts, want })
 }
 
 /// A session that waits for consent, as its record has it.
 async fn waiting() -> (House, ApprovalRequest) {
     let house = House::new().await;
-    house.gate.ready_budget(&house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
     let Verdict::Wait { rows, .. } = decide(&house, &Facts::default()) else { panic!() };
     let request = requested(&rows.events);
     house.begun(rows).await;
@@ -42,7 +43,7 @@ async fn waiting() -> (House, ApprovalRequest) {
 }
 
 async fn mail(house: &House) -> Vec<Mail> {
-    house.log.due(Shard(0), house.clock.now(), 10).await.unwrap()
+    house.log.due(Shard(0), house.clock.now(), None, 10).await.unwrap().mail
 }
 
 fn yes() -> Answer {
@@ -57,7 +58,7 @@ async fn a_yes_is_signed_mail_that_lets_the_call_go() {
     let [mail] = mail(&house).await.try_into().unwrap();
     assert_eq!(mail.id.to_string(), format!("verdict:{}", request.approval));
     assert_eq!(mail.body, MailBody::Verdict { verdict: verdict.clone() });
-    let facts = Facts { approval: Some(request.clone()), verdict: Some(verdict) };
+    let facts = Facts { approval: Some(request.clone()), verdict: Some(verdict), ..Facts::default() };
     let Verdict::Allow { approval, .. } = decide(&house, &facts) else { panic!() };
     assert_eq!(approval, Some(request.approval));
 }
@@ -118,6 +119,19 @@ async fn an_answer_after_the_end_posts_nothing() {
     let late = answer(&house.gate, &person("ana", &["finance-platform"]), request.approval, yes()).await;
     assert!(matches!(late, Err(ControlError::Conflict { .. })));
     assert!(mail(&house).await.is_empty());
+}
+
+#[tokio::test]
+async fn mail_that_cannot_be_read_keeps_nobody_from_answering() {
+    let (house, request) = waiting().await;
+    let ana = person("ana", &["finance-platform"]);
+    let verdict = answer(&house.gate, &ana, request.approval, yes()).await.unwrap();
+    let deep = (0..126).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+    let body = MailBody::Verdict { verdict: ApprovalVerdict { edited: Some(deep), ..verdict } };
+    let (id, session) = ("verdict:another".parse().unwrap(), SessionId::from_u128(9));
+    house.log.post(vec![Mail { id, session, due: NOW, body }]).await.unwrap();
+    let second = answer(&house.gate, &ana, request.approval, yes()).await;
+    assert!(matches!(second, Err(ControlError::Conflict { .. })), "{second:?}");
 }
 
 /// A session with a write whose outcome nobody knows.

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use control::budget::{Balance, Caps, Exhausted, Holdings, Short, TIED_UP_FOR_MS};
+use control::budget::{Balance, Caps, Exhausted, Holdings, Short, asks_again_at};
 use domain::budget::{Amounts, BudgetKey, Meter, Window};
 use domain::clock::Timestamp;
 use domain::id::Name;
@@ -70,13 +70,27 @@ fn a_spent_budget_is_exhausted_and_a_held_one_is_tied_up() {
     let mut holdings = drawn(&caps, NOW);
     let (holds, _) = holdings.reserve(&agent(), &caps, &usd(900), NOW).unwrap();
     let budget = key(Meter::UsdMicros, Window::Day);
-    let until = NOW.plus_ms(TIED_UP_FOR_MS);
-    assert_eq!(holdings.check(&agent(), &caps, &usd(200), NOW), Err(Short::TiedUp { budget: budget.clone(), until }));
-    holdings.settle(&holds, &usd(900));
     let ends = Timestamp(20_001 * DAY);
+    assert_eq!(holdings.check(&agent(), &caps, &usd(200), NOW), Err(Short::TiedUp { budget: budget.clone(), ends }));
+    holdings.settle(&holds, &usd(900));
     let exhausted = Exhausted { budget, cap: 1000, spent: 900, wanted: 200, ends };
     assert_eq!(holdings.check(&agent(), &caps, &usd(200), NOW), Err(Short::Exhausted(exhausted)));
     assert_eq!(holdings.check(&agent(), &caps, &usd(100), NOW), Ok(()));
+}
+
+#[test]
+fn a_call_that_waits_long_looks_seldom_and_when_the_window_ends() {
+    let mut looks = Vec::new();
+    let (mut now, ends) = (NOW, NOW.plus_ms(3_600_000));
+    while now < ends {
+        let next = asks_again_at(now, (now > NOW).then_some(NOW), ends);
+        looks.push(next.since_ms(now) / 1000);
+        now = next;
+    }
+    assert_eq!(looks[..9], [2, 2, 4, 8, 16, 32, 64, 128, 256]);
+    assert!(looks[9..looks.len() - 1].iter().all(|seconds| *seconds == 300), "{looks:?}");
+    assert_eq!(now, ends);
+    assert_eq!(looks.len(), 20, "an hour's wait is no more records than this");
 }
 
 #[test]
@@ -86,9 +100,10 @@ fn a_wait_for_calls_in_flight_ends_with_the_window() {
     let mut holdings = drawn(&caps, late);
     let one = Amounts { calls: 1, ..Amounts::default() };
     holdings.reserve(&agent(), &caps, &one, late).unwrap();
-    let until = late.plus_ms(5);
+    let ends = late.plus_ms(5);
     let budget = key(Meter::Calls, Window::Hour);
-    assert_eq!(holdings.reserve(&agent(), &caps, &one, late), Err(Short::TiedUp { budget, until }));
+    assert_eq!(holdings.reserve(&agent(), &caps, &one, late), Err(Short::TiedUp { budget, ends }));
+    assert_eq!(asks_again_at(late, None, ends), ends);
 }
 
 #[test]

@@ -101,10 +101,26 @@ fn a_second_attempt_goes_under_the_same_consent() {
     world.ask_for_consent(&draft);
     world.ana_says(true, "", None);
     assert!(matches!(world.ask(&draft), Verdict::Allow { .. }));
-    (world.attempt, world.now) = (2, NOW.plus_ms(9 * HOUR));
+    (world.attempt, world.now) = (2, NOW.plus_ms(4 * HOUR - 1));
     world.draw();
     let Verdict::Allow { approval, .. } = world.ask(&draft) else { panic!() };
     assert_eq!(approval, Some(world.approval(1)));
+}
+
+#[test]
+fn a_yes_is_good_for_as_long_as_it_was_waited_for_and_is_asked_for_anew_after_that() {
+    let mut world = World::new();
+    let draft = Draft::of(1500);
+    let request = world.ask_for_consent(&draft);
+    world.now = NOW.plus_ms(HOUR);
+    world.ana_says(true, "", None);
+    world.now = NOW.plus_ms(5 * HOUR - 1);
+    world.draw();
+    assert!(matches!(world.ask(&draft), Verdict::Allow { .. }));
+    world.now = NOW.plus_ms(5 * HOUR);
+    world.draw();
+    let anew = asked_anew(&world.ask(&draft), request.approval);
+    assert!(anew.reason.ends_with("because the consent is older than 4h."), "{}", anew.reason);
 }
 
 #[test]
@@ -347,6 +363,9 @@ fn edited_arguments_must_be_an_object_and_go_with_a_yes() {
     for wrong in [answer(true, json!([1])), answer(false, json!({}))] {
         assert!(matches!(speak(&ana, &request, wrong, NOW), Err(ControlError::Invalid { .. })));
     }
+    let deep = (0..65).fold(json!(1), |inner, _| json!({"a": inner}));
+    let refused = speak(&ana, &request, answer(true, deep), NOW).unwrap_err();
+    assert!(refused.to_string().contains("64 levels"), "it could not be read again: {refused}");
     let unchanged = answer(true, request.arguments.clone());
     assert_eq!(speak(&ana, &request, unchanged, NOW).unwrap().edited, None);
 }

@@ -5,7 +5,7 @@ use data::rows::{InboxChange, InboxKey};
 use domain::budget::{Amounts, Meter};
 use domain::capability::Effect;
 use domain::control::{ControlEvent, Kind, Scope};
-use domain::decision::{Refusal, RefusedBy, WaitFor};
+use domain::decision::{DecidedAt, Refusal, RefusedBy, WaitFor};
 use domain::event::Event;
 use domain::id::{Digest, SessionId};
 use domain::principal::{Autonomy, Link};
@@ -17,6 +17,11 @@ fn refusal(verdict: &Verdict) -> &Refusal {
     let recorded = matches!(rows.events.last(), Some(Event::CallRefused { refusal: r, .. }) if r == refusal);
     assert!(recorded, "a refusal is recorded: {rows:?}");
     refusal
+}
+
+fn allowed(world: &mut World, draft: &Draft) -> DecidedAt {
+    let Verdict::Allow { decided, .. } = world.ask(draft) else { panic!("it may") };
+    decided
 }
 
 fn freeze(what: Scope) -> ControlEvent {
@@ -182,6 +187,103 @@ fn a_held_budget_makes_calls_wait_but_people_are_asked_meanwhile() {
     assert!(matches!(wait.why, WaitFor::TiedUp { .. }) && wait.until.is_some(), "{wait:?}");
     assert!(matches!(rows.events.as_slice(), [Event::CallWaits { .. }]));
     world.ask_for_consent(&Draft::of(5000));
+}
+
+#[test]
+fn a_call_that_waits_for_its_budget_looks_ever_less_often() {
+    let mut world = World::new();
+    let forty = Amounts { usd_micros: 40_000_000, ..Amounts::default() };
+    assert!(matches!(world.ask_model("claude-opus-4-7", forty), Verdict::Allow { .. }));
+    for (waited_ms, next_ms) in [(0, 2_000), (60_000, 60_000), (3_600_000, 300_000)] {
+        world.facts.waiting_since = Some(world.now.plus_ms(-waited_ms));
+        let Verdict::Wait { wait, .. } = world.ask(&Draft::of(50)) else { panic!() };
+        assert_eq!(wait.until, Some(world.now.plus_ms(next_ms)));
+    }
+}
+
+#[test]
+fn a_call_with_consent_that_waits_for_its_budget_is_off_the_inbox() {
+    let mut world = World::new();
+    let draft = Draft::of(5000);
+    let key = InboxKey::Approval { approval: world.ask_for_consent(&draft).approval };
+    let forty = Amounts { usd_micros: 40_000_000, ..Amounts::default() };
+    let facts = std::mem::take(&mut world.facts);
+    assert!(matches!(world.ask_model("claude-opus-4-7", forty), Verdict::Allow { .. }));
+    world.facts = facts;
+    let Verdict::Wait { rows, .. } = world.ask(&Draft { value: Some(1), ..draft.clone() }) else { panic!() };
+    assert!(matches!(rows.events[0], Event::ApprovalWithdrawn { .. }), "it is not needed any more: {rows:?}");
+    assert_eq!(rows.inbox, [InboxChange::Close(key.clone())]);
+    world.ana_says(true, "", None);
+    let Verdict::Wait { rows, wait } = world.ask(&draft) else { panic!() };
+    assert!(matches!(wait.why, WaitFor::TiedUp { .. }), "{wait:?}");
+    assert_eq!(rows.inbox, [InboxChange::Close(key)]);
+}
+
+#[test]
+fn what_was_decided_stands_while_nothing_of_it_changes() {
+    let mut world = World::new();
+    let decided = allowed(&mut world, &Draft::of(500));
+    world.happened(ControlEvent::PersonAdded { person: name("carla"), groups: Vec::new() });
+    world.happened(applied(&ARTICLE.replace("usd_per_day: 40", "usd_per_day: 50")));
+    assert_eq!(world.still(&Draft::of(500), &decided), Ok(()));
+}
+
+#[test]
+fn what_a_narrowing_revision_would_decide_otherwise_does_not_stand() {
+    let narrower: [(&str, String, &str); 4] = [
+        ("a tool less", ARTICLE.replace("    - mcp://gateway/email-draft\n", ""), "not among the tools"),
+        ("shadow", article_with("  autonomy: shadow"), "may do on its own changed"),
+        ("supervised", article_with("  autonomy: supervised"), "may do on its own changed"),
+        (
+            "a lower threshold",
+            ARTICLE.replace("on_action_value_usd_gt: 1000", "on_action_value_usd_gt: 100"),
+            "may do on its own changed",
+        ),
+    ];
+    for (what, revision, why) in narrower {
+        let mut world = World::new();
+        let decided = allowed(&mut world, &Draft::of(500));
+        world.happened(applied(&revision));
+        let refused = world.still(&Draft::of(500), &decided).unwrap_err();
+        assert!(refused.reason.contains(why), "{what}: {}", refused.reason);
+    }
+}
+
+#[test]
+fn a_consent_that_became_void_does_not_carry_a_call_that_was_allowed() {
+    type Change = fn(&mut World);
+    let changes: [(&str, Change); 3] = [
+        ("the descriptor changed", |world| {
+            world.happened(applied(&ARTICLE.replace("retention_days: 90", "retention_days: 91")));
+        }),
+        ("ana left", |world| {
+            world.happened(ControlEvent::PersonAdded { person: name("ana"), groups: Vec::new() });
+        }),
+        ("it is old", |world| world.now = world.now.plus_ms(4 * 3_600_000)),
+    ];
+    for (what, change) in changes {
+        let mut world = World::new();
+        let draft = Draft::of(5000);
+        world.ask_for_consent(&draft);
+        world.ana_says(true, "", None);
+        let decided = allowed(&mut world, &draft);
+        assert_eq!(world.still(&draft, &decided), Ok(()));
+        change(&mut world);
+        assert_eq!(world.still(&draft, &decided).unwrap_err().by, RefusedBy::Approval, "{what}");
+    }
+}
+
+#[test]
+fn what_is_remembered_is_recorded_in_shadow_and_needs_no_consent_otherwise() {
+    let memory = Draft { capability: "internal://remember".parse().unwrap(), value: None, ..Draft::of(1) };
+    for (mode, asks_nobody) in [("shadow", false), ("supervised", true), ("autonomous", true)] {
+        let mut world = World::with(&article_with(&format!("  autonomy: {mode}")));
+        match world.ask(&memory) {
+            Verdict::Allow { approval: None, .. } => assert!(asks_nobody, "{mode}"),
+            Verdict::Record { rows, .. } => assert!(!asks_nobody && rows.is_empty(), "{mode}"),
+            other => panic!("{mode}: {other:?}"),
+        }
+    }
 }
 
 #[test]

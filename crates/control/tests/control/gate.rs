@@ -9,8 +9,9 @@ use domain::budget::{Amounts, BudgetKey, Meter, Window};
 use domain::call::Facts;
 use domain::clock::Clock;
 use domain::control::{HumanCase, KeyHolder, Kind, Scope};
-use domain::id::CallId;
-use domain::principal::{Autonomy, Caller};
+use domain::decision::{DecidedAt, Refusal};
+use domain::id::{CallId, Name, Pos};
+use domain::principal::{Autonomy, Caller, Principal};
 use serde_json::json;
 
 use crate::house::{House, parsed};
@@ -114,22 +115,22 @@ async fn many_changes_at_once_are_all_recorded() {
 #[tokio::test]
 async fn what_was_frozen_on_another_node_is_not_sent_from_this_one() {
     let house = House::new().await;
-    let principal = house.principal();
-    let other = house.another_gate().await;
-    let agent = principal.link.agent.clone();
+    let (decided, other) = (allowed(&house).await, house.another_gate().await);
+    let agent = house.principal().link.agent;
     freeze(&other, &Caller::Admin, &Scope::Agent { agent }, "odd drafts").await.unwrap();
     let moved = other.registry().pos();
     assert!(house.gate.registry().pos() < moved, "this node has not heard of it");
-    assert_eq!(house.gate.recheck(house.gate.registry().pos(), &principal).await, Ok(()));
-    let refusal = house.gate.recheck(moved, &principal).await.unwrap_err();
+    assert_eq!(recheck(&house, decided.control_pos, &decided).await, Ok(()));
+    let refusal = recheck(&house, moved, &decided).await.unwrap_err();
     assert!(refusal.reason.contains("odd drafts"), "{}", refusal.reason);
 }
 
 #[tokio::test]
 async fn a_position_that_cannot_be_reached_refuses() {
     let house = House::new().await;
-    let ahead = domain::id::Pos(house.gate.registry().pos().0 + 9);
-    assert!(house.gate.recheck(ahead, &house.principal()).await.is_err());
+    let decided = allowed(&house).await;
+    let ahead = Pos(decided.control_pos.0 + 9);
+    assert!(recheck(&house, ahead, &decided).await.is_err());
 }
 
 #[tokio::test]
@@ -171,27 +172,54 @@ async fn what_is_deleted_is_gone_and_cannot_be_deleted_again() {
     assert!(matches!(again, Err(ControlError::NotFound { .. })));
 }
 
+/// A call of the agent's model.
+struct Asking {
+    principal: Principal,
+    provider: Name,
+    facts: Facts,
+}
+
+impl Asking {
+    fn of(house: &House) -> Self {
+        Asking { principal: house.principal(), provider: name("anthropic"), facts: Facts::default() }
+    }
+
+    fn query(&self, usd_micros: i64) -> Query<'_> {
+        let Asking { principal, provider, facts } = self;
+        let worst = Amounts { usd_micros, calls: 1, ..Amounts::default() };
+        let want = Want::Model { provider, model: "claude-opus-4-7", worst };
+        let call = CallId { session: principal.link.session, ordinal: 1 };
+        Query { call, attempt: 1, principal, facts, want }
+    }
+}
+
 fn ask_model(house: &House, usd_micros: i64) -> Verdict {
-    let principal = house.principal();
-    let worst = Amounts { usd_micros, calls: 1, ..Amounts::default() };
-    let (provider, facts) = (name("anthropic"), Facts::default());
-    let want = Want::Model { provider: &provider, model: "claude-opus-4-7", worst };
-    let call = CallId { session: principal.link.session, ordinal: 1 };
-    house.gate.decide(&Query { call, attempt: 1, principal: &principal, facts: &facts, want })
+    house.gate.decide(&house.gate.registry(), &Asking::of(house).query(usd_micros))
+}
+
+/// Under what a call of the model is allowed.
+async fn allowed(house: &House) -> DecidedAt {
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    let Verdict::Allow { decided, .. } = ask_model(house, 1000) else { panic!("it may") };
+    decided
+}
+
+async fn recheck(house: &House, control_pos: Pos, decided: &DecidedAt) -> Result<(), Refusal> {
+    house.gate.recheck(control_pos, &Asking::of(house).query(1000), decided).await
 }
 
 #[tokio::test]
 async fn a_budget_must_be_drawn_before_it_is_spent() {
     let house = House::new().await;
     assert!(matches!(ask_model(&house, 1000), Verdict::Wait { .. }));
-    house.gate.ready_budget(&house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
     assert!(matches!(ask_model(&house, 1000), Verdict::Allow { .. }));
 }
 
 #[tokio::test]
 async fn what_calls_hold_and_spent_survives_a_restart() {
     let mut house = House::new().await;
-    house.gate.ready_budget(&house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
     let Verdict::Allow { rows, holds, .. } = ask_model(&house, 30_000_000) else { panic!() };
     let mut writer = house.begun(data::rows::Rows { holdings: rows.holdings, ..Default::default() }).await;
     house.gate = house.another_gate().await;
@@ -211,7 +239,7 @@ async fn what_calls_hold_and_spent_survives_a_restart() {
 #[tokio::test]
 async fn rows_that_were_never_committed_are_taken_back() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
     let Verdict::Allow { rows, .. } = ask_model(&house, 40_000_000) else { panic!() };
     assert!(matches!(ask_model(&house, 1000), Verdict::Wait { .. }));
     house.gate.undo(&rows);
@@ -221,12 +249,12 @@ async fn rows_that_were_never_committed_are_taken_back() {
 #[tokio::test]
 async fn a_new_window_is_drawn_anew() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
     let Verdict::Allow { holds, .. } = ask_model(&house, 40_000_000) else { panic!() };
     house.gate.settle(&holds, &Amounts { usd_micros: 40_000_000, calls: 1, ..Amounts::default() });
     assert!(matches!(ask_model(&house, 1000), Verdict::Deny { .. }));
     house.clock.pass(Window::Day.length_ms());
-    house.gate.ready_budget(&house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
     assert!(matches!(ask_model(&house, 1000), Verdict::Allow { .. }), "{}", house.clock.now());
 }
 
@@ -244,6 +272,29 @@ async fn cases_are_imported_once_and_by_those_who_may() {
         let refused = import_cases(&house.gate, &caller, &agent, cases()).await;
         assert!(matches!(refused, Err(ControlError::Forbidden { .. })), "{caller:?}");
     }
+}
+
+#[tokio::test]
+async fn cases_that_could_not_be_read_again_are_not_imported() {
+    let house = House::new().await;
+    let deep = (0..65).fold(json!(1), |inner, _| json!({"a": inner}));
+    let cases = vec![HumanCase { case: "i-1".to_owned(), did: deep }];
+    let refused = import_cases(&house.gate, &Caller::Admin, &name("reconciliation-finance"), cases).await;
+    assert!(matches!(refused, Err(ControlError::Invalid { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_call_is_decided_by_the_registry_that_it_was_looked_up_in() {
+    let house = House::new().await;
+    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    let looked_up_in = house.gate.registry();
+    freeze(&house.gate, &Caller::Admin, &Scope::All, "odd drafts").await.unwrap();
+    let asking = Asking::of(&house);
+    let verdict = house.gate.decide(&looked_up_in, &asking.query(1000));
+    let Verdict::Allow { decided, .. } = verdict else { panic!("{verdict:?}") };
+    assert_eq!(decided.control_pos, looked_up_in.pos(), "and is recorded as such");
+    let refusal = house.gate.still(&asking.query(1000), &decided).unwrap_err();
+    assert!(refusal.reason.contains("odd drafts"), "so it is not sent: {}", refusal.reason);
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 
 use control::budget::Holdings;
 use control::consent::Signer;
-use control::decide::{Scene, decide};
+use control::decide::{Scene, decide, still};
 use control::{Checks, Query, Registry, Verdict, Want};
 use domain::budget::Amounts;
 use domain::call::{ApprovalRequest, ApprovalVerdict, Facts};
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
 use domain::control::{Applied, ControlEvent, ControlRecord};
+use domain::decision::{DecidedAt, Refusal};
 use domain::descriptor::{ModelProvider, parse_file};
 use domain::event::Event;
 use domain::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId};
@@ -101,6 +102,18 @@ impl Draft {
             capability: "mcp://gateway/email-draft".parse().unwrap(),
         }
     }
+
+    fn want(&self) -> Want<'_> {
+        Want::Capability {
+            capability: &self.capability,
+            effect: self.effect,
+            arguments: &self.arguments,
+            arguments_hash: Digest::of_json(&self.arguments),
+            schema_hash: self.schema,
+            value_usd_micros: self.value,
+            worst: Amounts { usd_micros: 2000, calls: 1, external_actions: 1, ..Amounts::default() },
+        }
+    }
 }
 
 pub(crate) struct World {
@@ -162,28 +175,23 @@ impl World {
     }
 
     pub(crate) fn ask(&mut self, draft: &Draft) -> Verdict {
-        let worst = Amounts { usd_micros: 2000, calls: 1, external_actions: 1, ..Amounts::default() };
-        let want = Want::Capability {
-            capability: &draft.capability,
-            effect: draft.effect,
-            arguments: &draft.arguments,
-            arguments_hash: Digest::of_json(&draft.arguments),
-            schema_hash: draft.schema,
-            value_usd_micros: draft.value,
-            worst,
-        };
-        self.decide(want)
+        self.question(draft.want(), decide)
+    }
+
+    /// Whether what was decided of a draft would be decided again.
+    pub(crate) fn still(&mut self, draft: &Draft, decided: &DecidedAt) -> Result<(), Refusal> {
+        self.question(draft.want(), |scene, query| still(scene, query, decided))
     }
 
     pub(crate) fn ask_model(&mut self, model: &str, worst: Amounts) -> Verdict {
-        self.decide(Want::Model { provider: &name("anthropic"), model, worst })
+        self.question(Want::Model { provider: &name("anthropic"), model, worst }, decide)
     }
 
-    fn decide(&mut self, want: Want<'_>) -> Verdict {
+    fn question<T>(&mut self, want: Want<'_>, ask: impl FnOnce(&mut Scene<'_>, &Query<'_>) -> T) -> T {
         let (call, attempt, facts) = (self.call(), self.attempt, self.facts.clone());
         let query = Query { call, attempt, principal: &self.principal, facts: &facts, want };
         let World { registry, holdings, signer, checks, now, .. } = self;
-        decide(&mut Scene { registry, holdings, signer, checks, now: *now }, &query)
+        ask(&mut Scene { registry, holdings, signer, checks, now: *now }, &query)
     }
 
     /// Asks, and remembers the request for consent that must come of it.

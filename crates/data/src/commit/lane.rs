@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::id::{Pos, Shard};
 use tokio::sync::{mpsc, watch};
@@ -17,8 +18,9 @@ const GROUP_COMMITS: usize = 512;
 /// How many bytes of bodies go into the store at once, one commit more or less.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// How often a lost answer is asked after before the shard is given up.
-const CLAIM_TRIES: usize = 3;
+/// How long to wait before each time that a lost answer is asked after, in milliseconds; then the shard is given up.
+/// A store that is away for a moment is what loses answers: it gets that long to come back, while callers wait.
+const CLAIM_PAUSES_MS: [u64; 4] = [0, 100, 300, 900];
 
 /// Of a lease, the part that is left unused, so that two clocks may differ a little: one in so many.
 const LEASE_MARGIN: i64 = 4;
@@ -132,7 +134,8 @@ impl Lane {
     async fn resolve(&self, groups: BTreeMap<Shard, Group>, before: i64) {
         let claim = Claim { node: self.shared.node.clone(), shards: Some(groups.keys().copied().collect()) };
         let mut claimed = None;
-        for _ in 0..CLAIM_TRIES {
+        for pause_ms in CLAIM_PAUSES_MS {
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             match self.shared.store.claim(claim.clone()).await {
                 Ok(found) => {
                     claimed = Some(found);

@@ -1,7 +1,7 @@
 //! Mail, through the log: sealed on its way in, posted in groups, opened when it is due.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use domain::clock::Timestamp;
 use domain::id::{MailId, SessionId, Shard};
@@ -11,10 +11,22 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::commit::lane::stopped;
 use crate::commit::{Log, Shared};
 use crate::error::DataError;
-use crate::store::{Forget, MailRow, StoreError};
+use crate::store::{DueCursor, Forget, MailRow, StoreError};
 
 /// How much mail goes into the store at once, one caller's more or less.
 const POST_GROUP: usize = 512;
+
+/// How many pieces of unreadable mail are known as such; of more than that, each look speaks again.
+const UNREADABLE_KNOWN: usize = 10_000;
+
+/// One look at due mail.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DuePage {
+    /// Mail, in order.
+    pub mail: Vec<Mail>,
+    /// Where the next page begins; `None`: no more is due.
+    pub next: Option<DueCursor>,
+}
 
 impl Log {
     /// Posts mail, durably. Mail with an id that its recipient has not consumed yet is delivered once; posted again
@@ -29,15 +41,24 @@ impl Log {
         Ok(answer.await.map_err(|_| DataError::Stopped)??)
     }
 
-    /// Mail of a shard that is due, in the order of due time and then of posting.
-    pub async fn due(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Vec<Mail>, DataError> {
-        let due = self.store().due(shard, now, limit).await?;
-        due.mail.into_iter().map(|row| open(self.shared(), row)).collect()
+    /// Mail of a shard that is due, in the order of due time and then of posting: what comes after `after`, out of the
+    /// next `limit` of it. What cannot be read is left out, and said once; it stays where it is.
+    pub async fn due(
+        &self,
+        shard: Shard,
+        now: Timestamp,
+        after: Option<DueCursor>,
+        limit: usize,
+    ) -> Result<DuePage, DataError> {
+        let rows = self.store().due(shard, now, after, limit).await?.mail;
+        let full = rows.len() == limit;
+        let next = rows.last().filter(|_| full).map(cursor_at);
+        Ok(DuePage { mail: rows.into_iter().filter_map(|row| readable(self.shared(), row)).collect(), next })
     }
 
     /// The earliest instant after `after` at which mail of a shard is due.
     pub async fn next_due(&self, shard: Shard, after: Timestamp) -> Result<Option<Timestamp>, DataError> {
-        Ok(self.store().due(shard, after, 0).await?.next)
+        Ok(self.store().due(shard, after, None, 0).await?.next)
     }
 
     /// Throws away mail that says nothing any more: it was consumed before, or is about nothing that is open.
@@ -66,6 +87,26 @@ fn stamp(shared: &Shared) -> i64 {
     let next = |last: i64| Some(now.max(last + 1));
     let last = shared.posted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     now.max(last.unwrap_or_default() + 1)
+}
+
+fn cursor_at(row: &MailRow) -> DueCursor {
+    DueCursor { due: row.due, posted: row.posted, session: row.session, id: row.id.clone() }
+}
+
+fn readable(shared: &Shared, row: MailRow) -> Option<Mail> {
+    let key = (row.session, row.id.clone());
+    let error = match open(shared, row) {
+        Ok(mail) => return Some(mail),
+        Err(error) => error,
+    };
+    let mut told = shared.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+    if !told.contains(&key) {
+        tracing::error!(session = %key.0, mail = %key.1, %error, "mail cannot be read; it is left where it is");
+        if told.len() < UNREADABLE_KNOWN {
+            told.insert(key);
+        }
+    }
+    None
 }
 
 fn open(shared: &Shared, row: MailRow) -> Result<Mail, DataError> {

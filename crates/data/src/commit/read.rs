@@ -50,7 +50,7 @@ pub struct Tailed {
 type Keys = BTreeMap<(SessionId, u32), Arc<SessionKey>>;
 
 impl Log {
-    /// Loads a session to go on with it; `None` if it has no records. There is one writer of a session at a time:
+    /// Loads a session to go on with it; `None` if it has no records, [`DataError::Erased`] if they were erased. There is one writer of a session at a time:
     /// whoever loads it anew lets go of the one before.
     pub async fn load(&self, session: SessionId) -> Result<Option<Loaded>, DataError> {
         if session == SessionId::CONTROL {
@@ -59,11 +59,9 @@ impl Log {
         self.shared().flights.landed(session).await;
         let shard = self.shard_of(session);
         let epoch = self.own(shard).await?;
-        let Some((past, keys, generation)) = self.open_past(session, shard).await? else { return Ok(None) };
-        let known = keys.get(&(session, generation)).cloned();
-        let stored = known.is_some();
-        let key = known.unwrap_or_else(|| Arc::new(self.sealer().new_key(session, generation + 1)));
-        let writer = SessionWriter::new(session, shard, epoch, key).resume(past.pos, past.seq, stored);
+        let Some((past, mut keys)) = self.open_past(session, shard).await? else { return Ok(None) };
+        let Some((_, key)) = keys.pop_last() else { return Err(DataError::Erased { session }) };
+        let writer = SessionWriter::new(session, shard, epoch, key).resume(past.pos, past.seq);
         Ok(Some(Loaded { writer, head: past.head, records: past.records }))
     }
 
@@ -77,7 +75,7 @@ impl Log {
     /// A session's past, to look at; `None` if it has none.
     pub async fn past(&self, session: SessionId) -> Result<Option<Past>, DataError> {
         let past = self.open_past(session, self.shard_of(session)).await?;
-        Ok(past.map(|(past, _, _)| past))
+        Ok(past.map(|(past, _)| past))
     }
 
     /// A shard's records after a position, closed, in order.
@@ -93,7 +91,7 @@ impl Log {
         let mut sessions: Vec<_> = rows.iter().map(|row| row.envelope.session).collect();
         sessions.sort_unstable();
         sessions.dedup();
-        let (keys, _) = self.keys(&sessions).await?;
+        let keys = self.keys(&sessions).await?;
         rows.into_iter().map(|row| open(&keys, row)).collect()
     }
 
@@ -144,7 +142,7 @@ impl Log {
         let mut sessions: Vec<_> = rows.iter().map(|row| row.id.session).collect();
         sessions.sort_unstable();
         sessions.dedup();
-        let (keys, _) = self.keys(&sessions).await?;
+        let keys = self.keys(&sessions).await?;
         let opened = rows.into_iter().filter_map(|row| open_memory(&keys, row).transpose());
         opened.collect()
     }
@@ -173,26 +171,25 @@ impl Log {
         Ok(claimed.leases.first().map_or(Epoch(0), |lease| self.shared().leases.take_newest(*lease)))
     }
 
-    async fn open_past(&self, session: SessionId, shard: Shard) -> Result<Option<(Past, Keys, u32)>, DataError> {
+    async fn open_past(&self, session: SessionId, shard: Shard) -> Result<Option<(Past, Keys)>, DataError> {
         let Some(found) = self.store().history(session, shard).await? else { return Ok(None) };
         check_chain(session, &found.head, &found.records)?;
-        let (keys, latest) = self.keys(&[session]).await?;
+        let keys = self.keys(&[session]).await?;
         let records = found.records.into_iter().map(|row| open(&keys, row)).collect::<Result<_, _>>()?;
         let HeadRow { head, pos, seq, trace, .. } = found.head;
-        Ok(Some((Past { head, shard, pos, seq, trace, records }, keys, latest)))
+        Ok(Some((Past { head, shard, pos, seq, trace, records }, keys)))
     }
 
-    /// The keys of these sessions that were not dropped, and the latest generation of any of them.
-    async fn keys(&self, sessions: &[SessionId]) -> Result<(Keys, u32), DataError> {
+    /// The keys of these sessions that were not dropped.
+    async fn keys(&self, sessions: &[SessionId]) -> Result<Keys, DataError> {
         let rows = self.store().keys(sessions).await?;
-        let latest = rows.iter().map(|row| row.generation).max().unwrap_or(0);
         let mut keys = Keys::new();
         for row in rows {
             if let Some(key) = self.sealer().unwrap(&row)? {
                 keys.insert((row.session, row.generation), Arc::new(key));
             }
         }
-        Ok((keys, latest))
+        Ok(keys)
     }
 }
 

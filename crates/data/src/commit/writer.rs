@@ -65,11 +65,8 @@ impl SessionWriter {
         SessionWriter { session, shard, epoch, pos, seq, key, key_stored: false, principal: None, state: State::Ready }
     }
 
-    pub(super) fn resume(mut self, pos: Pos, seq: Seq, key_stored: bool) -> Self {
-        self.pos = pos;
-        self.seq = seq;
-        self.key_stored = key_stored;
-        self
+    pub(super) fn resume(self, pos: Pos, seq: Seq) -> Self {
+        SessionWriter { pos, seq, key_stored: true, ..self }
     }
 
     /// The session.

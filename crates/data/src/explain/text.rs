@@ -51,7 +51,7 @@ fn who(e: &Explanation) -> Vec<String> {
     let mut lines = Vec::new();
     match &e.intent {
         Some(intent) => {
-            let from = intent.from.as_ref().map_or("a trigger".to_owned(), ToString::to_string);
+            let from = intent.from.as_ref().map_or("an administrator".to_owned(), ToString::to_string);
             let at = spoken_instant(intent.at);
             lines.push(format!("asked by {from} at {at}: “{}”", one_line(&intent.text, SHOWN)));
         }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use crate::rows::InboxItem;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::row::{self, all, last_id, record_id, session_blob, word};
-use crate::store::{Due, HeadFilter, HeadRow, History, HoldingRow, KeyRow, MemoryRow, RecordRow};
+use crate::store::{Due, DueCursor, HeadFilter, HeadRow, History, HoldingRow, KeyRow, MemoryRow, RecordRow};
 
 const RECORD: &str = "SELECT id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, \
                       mode, synthetic, key, codec, headers, body FROM record";
@@ -17,10 +17,21 @@ const RECORD: &str = "SELECT id, session, seq, prev, epoch, at, principal, trace
 const HEAD: &str = "SELECT session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, \
                     mode FROM head";
 
-pub(super) fn due(db: &mut Connection, shard: Shard, now: Timestamp, limit: usize) -> Result<Due, Fault> {
+pub(super) fn due(
+    db: &mut Connection,
+    shard: Shard,
+    now: Timestamp,
+    after: Option<&DueCursor>,
+    limit: usize,
+) -> Result<Due, Fault> {
+    // No id is empty: everything comes after this.
+    let (due, posted, session, id) = after.map_or((i64::MIN, i64::MIN, [0; 16], String::new()), |after| {
+        (after.due.0, after.posted, session_blob(after.session), after.id.to_string())
+    });
     let sql = "SELECT shard, session, id, due, posted, body FROM mail WHERE shard = ? AND due <= ? \
-               ORDER BY due, posted, session, id LIMIT ?";
-    let mail = if limit == 0 { Vec::new() } else { all(db, sql, params![shard.0, now.0, count(limit)], row::mail)? };
+               AND (due, posted, session, id) > (?, ?, ?, ?) ORDER BY due, posted, session, id LIMIT ?";
+    let asked = params![shard.0, now.0, due, posted, session, id, count(limit)];
+    let mail = if limit == 0 { Vec::new() } else { all(db, sql, asked, row::mail)? };
     let mut next = db.prepare_cached("SELECT min(due) FROM mail WHERE shard = ? AND due > ?")?;
     let next = next.query_row(params![shard.0, now.0], |row| row.get::<_, Option<i64>>(0))?;
     Ok(Due { mail, next: next.map(Timestamp) })

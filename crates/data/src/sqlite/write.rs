@@ -89,11 +89,12 @@ fn write_part(tx: &Transaction<'_>, part: &BatchPart) -> Result<(), Fault> {
     part.records.iter().try_for_each(|row| insert_record(tx, row))?;
     part.heads.iter().try_for_each(|row| upsert_head(tx, row))?;
     part.keys.iter().try_for_each(|row| insert_key(tx, row))?;
-    part.mail.iter().try_for_each(|row| insert_mail(tx, row))?;
+    // First what goes: mail may be posted under the id of what it was caused by.
     let mut consume = tx.prepare_cached("DELETE FROM mail WHERE session = ? AND id = ?")?;
     for (session, id) in &part.consumed {
         consume.execute(params![session_blob(*session), id.to_string()])?;
     }
+    part.mail.iter().try_for_each(|row| insert_mail(tx, row))?;
     let mut hold = tx.prepare_cached(
         "INSERT INTO holding (shard, agent, meter, per, window_start, drawn, reserved, spent) \
          VALUES (?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO UPDATE SET \
@@ -177,9 +178,20 @@ pub(super) fn forget(db: &mut Connection, what: &Forget) -> Result<u64, Fault> {
     })?;
     // The WAL still has the pages as they were: what is erased must not be found there.
     if matches!(what, Forget::Session { .. }) && !db.path().unwrap_or_default().is_empty() {
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        truncate_wal(db)?;
     }
     Ok(forgotten as u64)
+}
+
+/// SQLite says in a row, not by an error, that a reader or another checkpoint kept it from doing so.
+fn truncate_wal(db: &Connection) -> Result<(), Fault> {
+    let busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))?;
+    if busy {
+        let why = "it was erased, and can still be found in the file's WAL, which is in use: erase it again";
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        return Err(Fault::Sql(rusqlite::Error::SqliteFailure(busy, Some(why.to_owned()))));
+    }
+    Ok(())
 }
 
 fn insert_record(tx: &Transaction<'_>, row: &RecordRow) -> Result<(), Fault> {
@@ -307,4 +319,25 @@ fn last_time(tx: &Transaction<'_>, shard: Shard, pos: Pos) -> Result<Timestamp, 
 
 fn budget(key: &BudgetKey) -> (&str, String, String) {
     (key.agent.as_str(), word(key.meter), word(key.window))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::truncate_wal;
+
+    #[test]
+    fn a_wal_that_somebody_reads_is_not_said_to_be_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Connection::open(dir.path().join("a.db")).unwrap();
+        let (writer, reader) = (open(), open());
+        writer.busy_timeout(std::time::Duration::ZERO).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE said (word TEXT)").unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM said").unwrap();
+        writer.execute_batch("INSERT INTO said VALUES ('secret'); DELETE FROM said").unwrap();
+        assert!(truncate_wal(&writer).is_err());
+        reader.execute_batch("COMMIT").unwrap();
+        truncate_wal(&writer).unwrap();
+    }
 }

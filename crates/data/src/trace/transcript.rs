@@ -45,7 +45,7 @@ impl Page {
 fn say(out: &mut Page, trace: &Trace, step: &Step) {
     match &step.what {
         What::Message { from, text, .. } => {
-            out.head(&from.as_ref().map_or("a trigger".to_owned(), ToString::to_string), step);
+            out.head(&from.as_ref().map_or("an administrator".to_owned(), ToString::to_string), step);
             out.lines(2, text);
         }
         What::Model(call) => model_says(out, trace, step, call),

@@ -43,7 +43,7 @@ fn below_a_model(trace: &Trace, step: &Step) -> bool {
 fn node(trace: &Trace, step: &Step) -> Node {
     match &step.what {
         What::Message { from, text, .. } => {
-            let who = from.as_ref().map_or("a trigger".to_owned(), ToString::to_string);
+            let who = from.as_ref().map_or("an administrator".to_owned(), ToString::to_string);
             leaf(format!("{who}: {}", one_line(text, SHOWN)))
         }
         What::Model(call) => model_node(trace, step, call),

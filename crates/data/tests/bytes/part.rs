@@ -12,7 +12,7 @@ use domain::principal::{Autonomy, Link, Mode, Principal};
 use serde_json::json;
 
 /// The leaf of the first envelope with the body "sealed body".
-pub(crate) const LEAF: &str = "87ab4da8b3cf1c7172cb3c4967e798fce5062622ae39c094bddf14c57f502931";
+pub(crate) const LEAF: &str = "40a29a1a5df554867836f45d0734e229223171a018ae39e7152c083957762def";
 
 pub(crate) const AT: Timestamp = Timestamp(1_795_334_400_123);
 
@@ -172,7 +172,7 @@ pub(crate) fn envelopes() -> Vec<Envelope> {
         synthetic: false,
         key: 1,
         codec: 1,
-        headers: vec![started.header()],
+        headers: vec![started.header(), Event::Finished { compute_ms: 0 }.header()],
     };
     let full = Header {
         k: "model_answered".to_owned(),

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, Forget, HeadFilter, HeadRow, History,
-    HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter, SpendRow, Store,
-    StoreError, View, ViewBatch, Views,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
+    History, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter,
+    SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 use domain::clock::Timestamp;
 use domain::id::{Digest, Name, Pos, SessionId, Shard};
@@ -78,8 +78,14 @@ impl Store for Faulty {
         self.inner.post(mail).await
     }
 
-    async fn due(&self, shard: Shard, now: Timestamp, limit: usize) -> Result<Due, StoreError> {
-        self.inner.due(shard, now, limit).await
+    async fn due(
+        &self,
+        shard: Shard,
+        now: Timestamp,
+        after: Option<DueCursor>,
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.inner.due(shard, now, after, limit).await
     }
 
     async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {

@@ -135,6 +135,26 @@ pub(crate) async fn a_fenced_session_never_reaches_the_store_again_and_loads_ane
     assert_eq!(words(&a, id).await, ["on a", "on b", "on a again"]);
 }
 
+pub(crate) async fn a_session_that_never_heard_of_the_fence_is_refused_all_the_same(fixture: Fixture) {
+    let a = fixture.log().await;
+    let (mut told, mut untold) = (a.begin(session(1)), a.begin(session(2)));
+    commit(&a, &mut told, Rows::of(said("on a"))).await;
+    commit(&a, &mut untold, Rows::of(said("on a"))).await;
+    fixture.clock.move_ms(1_000);
+    let b = fixture.log_on(fixture.store.clone(), "node-b").await;
+    let mut on_b = b.load(session(2)).await.unwrap().unwrap().writer;
+    commit(&b, &mut on_b, Rows::of(said("on b"))).await;
+
+    let refused = a.commit(&mut told, stamp(session(1)), head(), Rows::of(said("late"))).await;
+    assert_eq!(refused.unwrap_err(), CommitError::Fenced);
+    fixture.clock.move_ms(1_000);
+    // The shard is back; the session that was not asked meanwhile does not know what it missed.
+    assert!(a.load(session(1)).await.unwrap().is_some());
+    let refused = a.commit(&mut untold, stamp(session(2)), head(), Rows::of(said("late"))).await;
+    assert_eq!(refused.unwrap_err(), CommitError::Fenced);
+    assert_eq!(words(&a, session(2)).await, ["on a", "on b"]);
+}
+
 pub(crate) async fn a_receipt_says_until_when_to_send(fixture: Fixture) {
     use domain::clock::Clock;
     let log = fixture.log().await;

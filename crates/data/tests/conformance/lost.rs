@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use data::error::{CommitError, Refused};
 use data::rows::Rows;
 use domain::id::{Epoch, Pos, Seq, Shard};
 
 use crate::faulty::{Fate, Faulty};
-use crate::world::{Fixture, commit, head, said, session, stamp, words};
+use crate::world::{Fixture, commit, head, said, session, sqlite_memory, stamp, words};
 
 pub(crate) async fn a_lost_answer_to_a_commit_that_landed_is_a_receipt(fixture: Fixture) {
     let store = Arc::new(Faulty::around(fixture.store.clone()));
@@ -50,4 +51,19 @@ pub(crate) async fn what_cannot_be_decided_is_unknown_and_the_session_loads_anew
     assert_eq!(loaded.records.len(), 1);
     commit(&log, &mut loaded.writer, Rows::of(said("two"))).await;
     assert_eq!(words(&log, id).await, ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_for_a_moment_is_asked_again_once_it_may_be_back() {
+    let fixture = sqlite_memory();
+    let store = Arc::new(Faulty::around(fixture.store.clone()));
+    let (log, id) = (fixture.log_on(store.clone(), "node-a").await, session(1));
+    let mut writer = log.begin(id);
+    store.next(Fate::Landed);
+    store.no_claims.store(true, Ordering::SeqCst);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        store.no_claims.store(false, Ordering::SeqCst);
+    });
+    assert_eq!(commit(&log, &mut writer, Rows::of(said("one"))).await.seq(), Seq(1));
 }

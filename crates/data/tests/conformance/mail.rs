@@ -2,11 +2,13 @@
 
 use data::commit::Log;
 use data::rows::Rows;
+use data::store::MailRow;
 use domain::clock::Timestamp;
 use domain::id::{MailId, SessionId, Shard};
 use domain::mail::{Mail, MailBody};
+use serde_json::json;
 
-use crate::world::{Fixture, commit, said, session};
+use crate::world::{Fixture, commit, name, said, session};
 
 const NOW: Timestamp = Timestamp(1_000);
 
@@ -19,9 +21,18 @@ fn killed(id: &str, session: SessionId, reason: &str) -> Mail {
     Mail { body, ..mail(id, session, 0) }
 }
 
+async fn all(log: &Log, now: Timestamp) -> Vec<Mail> {
+    let page = log.due(Shard(0), now, None, 100).await.unwrap();
+    assert_eq!(page.next, None);
+    page.mail
+}
+
 async fn due(log: &Log) -> Vec<String> {
-    let due = log.due(Shard(0), NOW, 100).await.unwrap();
-    due.iter().map(|mail| mail.id.to_string()).collect()
+    ids(&all(log, NOW).await)
+}
+
+fn ids(mail: &[Mail]) -> Vec<String> {
+    mail.iter().map(|mail| mail.id.to_string()).collect()
 }
 
 fn consume(id: &str) -> Rows {
@@ -33,8 +44,7 @@ pub(crate) async fn mail_posted_twice_is_delivered_once(fixture: Fixture) {
     let log = fixture.log().await;
     log.post(vec![killed("a", session(1), "first"), killed("a", session(1), "second")]).await.unwrap();
     log.post(vec![killed("a", session(1), "third")]).await.unwrap();
-    let due = log.due(Shard(0), NOW, 100).await.unwrap();
-    assert_eq!(due, [killed("a", session(1), "first")]);
+    assert_eq!(all(&log, NOW).await, [killed("a", session(1), "first")]);
 }
 
 pub(crate) async fn the_same_id_to_two_sessions_reaches_both(fixture: Fixture) {
@@ -43,7 +53,7 @@ pub(crate) async fn the_same_id_to_two_sessions_reaches_both(fixture: Fixture) {
     assert_eq!(due(&log).await, ["a", "a"]);
     let mut writer = log.begin(session(1));
     commit(&log, &mut writer, consume("a")).await;
-    assert_eq!(log.due(Shard(0), NOW, 100).await.unwrap()[0].session, session(2));
+    assert_eq!(all(&log, NOW).await[0].session, session(2));
 }
 
 pub(crate) async fn mail_posted_after_it_was_consumed_comes_again_for_the_session_to_know(fixture: Fixture) {
@@ -64,9 +74,74 @@ pub(crate) async fn due_mail_comes_in_the_order_of_its_time_and_then_of_posting(
         log.post(vec![mail(id, session(1), time)]).await.unwrap();
     }
     assert_eq!(due(&log).await, ["first", "z", "b", "a"]);
-    assert_eq!(log.due(Shard(0), NOW, 2).await.unwrap().len(), 2);
+    assert_eq!(log.due(Shard(0), NOW, None, 2).await.unwrap().mail.len(), 2);
     assert_eq!(log.next_due(Shard(0), NOW).await.unwrap(), Some(Timestamp(1_001)));
     assert_eq!(log.next_due(Shard(1), NOW).await.unwrap(), None);
+}
+
+pub(crate) async fn due_mail_is_paged_to_its_end_and_none_of_it_hides_the_rest(fixture: Fixture) {
+    let log = fixture.log().await;
+    let several = [("d", 2, 500), ("a", 3, 500), ("b", 1, 500), ("e", 1, 499), ("c", 2, 500)];
+    log.post(several.map(|(id, of, time)| mail(id, session(of), time)).to_vec()).await.unwrap();
+    for limit in 1..=6 {
+        let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = log.due(Shard(0), NOW, after, limit).await.unwrap();
+            found.extend(ids(&page.mail));
+            pages += 1;
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, ["e", "d", "a", "b", "c"], "{limit} at a time");
+        assert_eq!(pages, 5 / limit + 1, "{limit} at a time");
+    }
+    // Where a look ended is behind what it saw, also once that is gone.
+    let first = log.due(Shard(0), NOW, None, 2).await.unwrap();
+    log.discard(session(2), vec!["d".parse().unwrap()]).await.unwrap();
+    assert_eq!(ids(&log.due(Shard(0), NOW, first.next, 9).await.unwrap().mail), ["a", "b", "c"]);
+}
+
+pub(crate) async fn mail_that_cannot_be_read_is_left_out_and_stays(fixture: Fixture) {
+    let log = fixture.log().await;
+    // Deeper than what is read, and no deeper than what is written.
+    let edited = (0..200).fold(json!({}), |inner, _| json!({ "in": inner }));
+    let verdict = domain::call::ApprovalVerdict {
+        approval: "ses_00000000000000000000000001.1-1".parse().unwrap(),
+        approved: true,
+        person: name("ana"),
+        reason: String::new(),
+        edited: Some(edited),
+        at: NOW,
+        signature: String::new(),
+    };
+    let deep = Mail { body: MailBody::Verdict { verdict }, ..mail("deep", session(1), 0) };
+    log.post(vec![mail("a", session(1), 0), deep, mail("b", session(2), 0)]).await.unwrap();
+    let row = |id: &str| MailRow {
+        shard: Shard(0),
+        session: session(1),
+        id: id.parse().unwrap(),
+        due: Timestamp(0),
+        posted: 0,
+        body: b"not sealed".to_vec(),
+    };
+    fixture.post(vec![row("rubbish")]).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(due(&log).await, ["a", "b"]);
+    }
+    assert_eq!(fixture.due(Shard(0), NOW, None, 9).await.unwrap().mail.len(), 4);
+    // A page of nothing else is not the end.
+    let page = log.due(Shard(0), NOW, None, 1).await.unwrap();
+    assert_eq!((page.mail.len(), page.next.is_some()), (0, true));
+}
+
+pub(crate) async fn mail_may_be_posted_under_the_id_that_its_commit_consumes(fixture: Fixture) {
+    let log = fixture.log().await;
+    log.post(vec![mail("timer", session(1), 0)]).await.unwrap();
+    let mut writer = log.begin(session(1));
+    commit(&log, &mut writer, Rows { mail: vec![mail("timer", session(1), 900)], ..consume("timer") }).await;
+    assert_eq!(all(&log, NOW).await, [mail("timer", session(1), 900)]);
 }
 
 pub(crate) async fn a_commit_posts_and_consumes_mail_with_its_record(fixture: Fixture) {
@@ -76,7 +151,7 @@ pub(crate) async fn a_commit_posts_and_consumes_mail_with_its_record(fixture: Fi
     let rows = Rows { mail: vec![mail("b", session(2), 0), mail("later", session(1), 2_000)], ..consume("a") };
     commit(&log, &mut writer, rows).await;
     assert_eq!(due(&log).await, ["b"]);
-    let later = log.due(Shard(0), Timestamp(2_000), 100).await.unwrap();
+    let later = all(&log, Timestamp(2_000)).await;
     assert_eq!(later.last().unwrap(), &mail("later", session(1), 2_000));
 }
 

@@ -57,6 +57,7 @@ conformance! {
         a_commit_renews_the_lease,
         the_same_node_claims_again_at_once,
         a_fenced_session_never_reaches_the_store_again_and_loads_anew,
+        a_session_that_never_heard_of_the_fence_is_refused_all_the_same,
         a_receipt_says_until_when_to_send;
     lost:
         a_lost_answer_to_a_commit_that_landed_is_a_receipt,
@@ -67,6 +68,9 @@ conformance! {
         the_same_id_to_two_sessions_reaches_both,
         mail_posted_after_it_was_consumed_comes_again_for_the_session_to_know,
         due_mail_comes_in_the_order_of_its_time_and_then_of_posting,
+        due_mail_is_paged_to_its_end_and_none_of_it_hides_the_rest,
+        mail_that_cannot_be_read_is_left_out_and_stays,
+        mail_may_be_posted_under_the_id_that_its_commit_consumes,
         a_commit_posts_and_consumes_mail_with_its_record,
         mail_that_says_nothing_is_thrown_away,
         a_post_wakes_whoever_waits_for_mail;
@@ -88,7 +92,7 @@ conformance! {
         a_shared_text_is_found_by_its_hash;
     erase:
         an_erased_sessions_envelopes_and_leaves_stay,
-        an_erased_session_goes_on_under_a_new_key;
+        an_erased_session_does_not_go_on;
     view:
         a_view_moves_with_its_cursor_or_not_at_all,
         a_view_is_rebuilt_from_the_start;

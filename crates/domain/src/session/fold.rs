@@ -53,6 +53,8 @@ impl Session {
             Event::Finished { .. } => self.enter(Phase::Finished, at),
             Event::Failed { reason, .. } => {
                 self.failure = Some(reason.clone());
+                // A model call that is given up is not asked again: what comes next is a new one.
+                self.open.retain(|_, open| open.kind != CallKind::Model);
                 self.enter(Phase::Failed, at);
             }
             Event::Killed { .. } => {

@@ -1,14 +1,17 @@
 //! The way out: what a ticket and its receipt are checked for, the sending, and what it came to. A call is sent once;
 //! a read or an idempotent one whose answer was lost is sent once more, with the same key.
 
+use control::decide::{Query, Want};
 use data::commit::Receipt;
 use data::rows::Rows;
 use domain::budget::Amounts;
 use domain::call::{CallOutcome, Settlement};
+use domain::decision::Refusal;
 use domain::descriptor::Capability;
-use domain::event::Event;
+use domain::event::{Event, Intent};
 use domain::id::SpanId;
 
+use super::wanted::Outside;
 use super::{Door, Ticket};
 use crate::answer::{self, Marks};
 use crate::upstream::{Outcome, ToolCall};
@@ -16,10 +19,26 @@ use crate::upstream::{Outcome, ToolCall};
 /// How often a call that may be repeated is sent, where its answer is lost.
 const TRIES: u32 = 2;
 
+fn words(no: &Refusal) -> String {
+    format!("The call was not sent. {} {}", no.reason, no.next)
+}
+
 /// What one call comes to at most: one request, and its price, however often it had to be sent.
 pub(super) fn price(capability: &Capability) -> Amounts {
     let usd_micros = capability.spec.cost_usd.0;
     Amounts { usd_micros, calls: 1, external_actions: 1, ..Amounts::default() }
+}
+
+impl Ticket {
+    /// What the gate was asked, to be asked again.
+    fn query(&self) -> Query<'_> {
+        let Intent { call, attempt, arguments_hash, schema_hash, worst, .. } = *self.intent;
+        let Ticket { capability, arguments, value_usd_micros, .. } = self;
+        let (effect, value_usd_micros) = (self.effect(), *value_usd_micros);
+        let want =
+            Want::Capability { capability, effect, arguments, arguments_hash, schema_hash, value_usd_micros, worst };
+        Query { call, attempt, principal: &self.principal, facts: &self.facts, want }
+    }
 }
 
 impl Door {
@@ -40,11 +59,26 @@ impl Door {
         if !receipt.holds(ticket.call(), ticket.attempt()) {
             return Err("The call was not sent: its intent is not in the record.".to_owned());
         }
-        if receipt.control_pos() == ticket.control_pos() {
-            return Ok(());
+        let (query, decided) = (ticket.query(), &ticket.intent.decided);
+        self.0.gate.recheck(receipt.control_pos(), &query, decided).await.map_err(|no| words(&no))?;
+        self.as_described(ticket)
+    }
+
+    /// Whether what was decided still stands, by what is known now.
+    fn still(&self, ticket: &Ticket) -> Result<(), String> {
+        self.0.gate.still(&ticket.query(), &ticket.intent.decided).map_err(|no| words(&no))?;
+        self.as_described(ticket)
+    }
+
+    /// Whether the capability is described as it was when it was asked about: what it may change and what it is worth
+    /// were read from that.
+    fn as_described(&self, ticket: &Ticket) -> Result<(), String> {
+        let Outside { capability, revision, .. } = &*ticket.outside;
+        let name = &capability.metadata.name;
+        match self.0.gate.registry().capability(name) {
+            Some(now) if now.revision == *revision => Ok(()),
+            Some(_) | None => Err(format!("the descriptor of {name} changed since the call was allowed")),
         }
-        let stands = self.0.gate.recheck(receipt.control_pos(), &ticket.principal).await;
-        stands.map_err(|no| format!("The call was not sent. {} {}", no.reason, no.next))
     }
 
     async fn send(&self, ticket: &Ticket, receipt: &Receipt) -> Outcome {
@@ -77,13 +111,17 @@ impl Door {
         });
         let call = ToolCall {
             tool: spec.tool.clone(),
-            arguments: ticket.arguments.clone(),
+            arguments: ticket.arguments.as_object().cloned().unwrap_or_default(),
             idempotency_key: ticket.intent.idempotency_key.clone(),
             traceparent,
         };
         // Last of all, so that no time passes between: afterwards another node may own the session.
         if self.0.clock.monotonic_ms() >= receipt.dispatch_before_ms() {
             return not_sent("this node may not own the session any more".to_owned(), false);
+        }
+        // The server may have taken long to start: what was allowed may not be any more.
+        if let Err(why) = self.still(ticket) {
+            return not_sent(why, false);
         }
         found.server.call(&found.live, call).await
     }

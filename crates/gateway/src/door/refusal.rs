@@ -7,7 +7,9 @@ use data::rows::{InboxChange, InboxKey, Rows};
 use domain::call::{Ask, CapabilityAct};
 use domain::capability::CapabilityRef;
 use domain::decision::{DecidedAt, Refusal, RefusedBy};
+use domain::depth;
 use domain::event::Event;
+use serde_json::Value;
 
 use super::Prepared;
 
@@ -50,12 +52,12 @@ pub(super) fn not_listed(name: &str, listed: &[CapabilityRef]) -> Refusal {
 }
 
 pub(super) fn malformed(capability: &CapabilityRef, written: &str) -> Refusal {
-    let why = match serde_json::from_str::<serde_json::Value>(written) {
-        Ok(_) => "it is not an object".to_owned(),
-        Err(error) => error.to_string(),
+    let why = match serde_json::from_str::<Value>(written) {
+        Ok(value) if depth::is_too_deep(&value) => format!("nest deeper than {} levels", depth::MOST),
+        Ok(_) => "are not an object".to_owned(),
+        Err(error) => format!("are not valid JSON: {error}"),
     };
-    let written = quoted(written);
-    let reason = format!("The arguments of `{}` are not valid JSON: {why}. Written was: {written}", capability.name());
+    let reason = format!("The arguments of `{}` {why}. Written was: {}", capability.name(), quoted(written));
     Refusal { by: RefusedBy::Arguments, reason, next: "Write them again as one JSON object.".to_owned() }
 }
 

@@ -89,9 +89,8 @@ impl Outside {
 
 impl Door {
     /// Looks a call up and fits its arguments.
-    pub(super) async fn look_up(&self, ask: &Ask<CapabilityAct>) -> Result<Wanted, Stop> {
-        let registry = self.0.gate.registry();
-        let listed = listed(&registry, &ask.principal);
+    pub(super) async fn look_up(&self, registry: &Registry, ask: &Ask<CapabilityAct>) -> Result<Wanted, Stop> {
+        let listed = listed(registry, &ask.principal);
         let capability = match &ask.act.capability {
             Ok(capability) if listed.contains(capability) => capability.clone(),
             Ok(capability) => return Err(Stop::Unlisted(capability.clone())),
@@ -103,7 +102,7 @@ impl Door {
         let name = match &capability {
             CapabilityRef::Internal(name) => {
                 let internal = Internal::named(name).ok_or_else(|| refusal::unknown(&capability))?;
-                let retention_days = retention_days(&registry, &ask.principal);
+                let retention_days = retention_days(registry, &ask.principal);
                 return Ok(inside(capability, internal, &ask.act.arguments, retention_days)?);
             }
             CapabilityRef::External(name) => name,
@@ -115,7 +114,7 @@ impl Door {
         let outside = Outside { capability: Arc::clone(&described.descriptor), revision, server };
         let tool = match (self.0.catalog.find(&outside.server, &spec.tool).await, &ask.facts) {
             (Ok(found), _) => found.tool,
-            (Err(_), Facts { approval: Some(request), verdict: None }) => return Ok(outside.pending(request)),
+            (Err(_), Facts { approval: Some(request), verdict: None, .. }) => return Ok(outside.pending(request)),
             (Err(why), _) => return Err(refusal::unavailable(&capability, &why).into()),
         };
         let schema = tool.schema.as_ref().map_err(|why| refusal::unavailable(&capability, why))?;
@@ -162,7 +161,7 @@ fn inside(
     let arguments = fit(&capability, &schema, arguments)?;
     Ok(Wanted {
         capability,
-        effect: Effect::Read,
+        effect: internal.effect(),
         arguments,
         schema: internal.digest(),
         value_usd_micros: None,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientConfig, ContentBlock, Implementation, MetaObject,
-    PaginatedRequestParams, ProtocolVersion, RequestMetaObject, ResourceContents, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientConfig, ContentBlock, ErrorCode, Implementation,
+    MetaObject, PaginatedRequestParams, ProtocolVersion, RequestMetaObject, ResourceContents, Tool,
 };
 use rmcp::service::{
     ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, ClientServiceExt, NotificationContext, Peer,
@@ -84,7 +84,15 @@ impl McpConnection {
     async fn outcome_of(&self, error: &ServiceError) -> Outcome {
         if let ServiceError::McpError(said) = error {
             let text = format!("the server answered with error {}: {}", said.code.0, said.message);
-            return Outcome::Answered(ToolAnswer { text, structured: None, error: true });
+            return match said.code {
+                // The call was turned away as it stands (JSON-RPC 2.0, §5.1): nothing was done.
+                ErrorCode::PARSE_ERROR
+                | ErrorCode::INVALID_REQUEST
+                | ErrorCode::METHOD_NOT_FOUND
+                | ErrorCode::INVALID_PARAMS => Outcome::Answered(ToolAnswer { text, structured: None, error: true }),
+                // A server that fails inside may have done it before, or half of it.
+                _ => Outcome::Unknown { error: text },
+            };
         }
         let told = format!("{}{}", words(error), self.evidence.tell_in_the_end().await);
         match error {

@@ -1,9 +1,14 @@
 //! What leaves, and what it came to.
 
+use std::sync::Arc;
+
+use control::people::freeze;
 use domain::call::{CallOutcome, Settlement};
+use domain::control::Scope;
 use domain::event::Event;
 use domain::id::TraceId;
 use domain::message::Trust;
+use domain::principal::Caller;
 use gateway::{Prepared, Reply};
 use serde_json::json;
 
@@ -129,6 +134,56 @@ async fn a_freeze_before_the_commit_stops_the_call() {
     let (event, _) = stage.door.perform(ticket, &receipt).await;
     assert!(failure(&event).contains("frozen") || failure(&event).contains("stop"), "{}", failure(&event));
     assert!(script.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_narrowing_revision_before_the_commit_stops_the_call() {
+    let draft = "effect: write, value_usd: args.amount_usd";
+    for (what, revision) in [
+        ("the tool is taken away", AGENT.replace("mcp://gateway/draft, ", "")),
+        ("shadow", format!("{AGENT}  autonomy: shadow\n")),
+        ("a lower threshold", AGENT.replace("gt: 1000", "gt: 10")),
+        ("another effect", PARTS.replace(draft, "effect: irreversible, value_usd: args.amount_usd")),
+        ("another value", PARTS.replace(draft, "effect: write")),
+    ] {
+        let (mut stage, script) = set(AGENT).await;
+        let ask = stage.ask("mcp://gateway/draft", json!({"to": "ana", "amount_usd": 100}));
+        let Prepared::Go(rows, ticket) = stage.door.prepare(&ask).await else { panic!("{what}") };
+        apply(&stage.gate, &revision).await;
+        let receipt = stage.commit(rows).await;
+        let (event, rows) = stage.door.perform(ticket, &receipt).await;
+        assert!(failure(&event).contains("changed") || failure(&event).contains("any more"), "{}", failure(&event));
+        assert!(script.calls().is_empty(), "{what}");
+        assert!(rows.holdings.iter().all(|delta| delta.reserved < 0 && delta.spent == 0), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_with_consent_is_sent_where_the_consent_still_holds() {
+    for (revision, sent) in [(PARTS.replace("timeout: 5s", "timeout: 6s"), 1), (AGENT.replace("90", "91"), 0)] {
+        let (mut stage, script) = set(AGENT).await;
+        let ask = stage.consented("mcp://gateway/draft", json!({"to": "ana", "amount_usd": 5000})).await;
+        let prepared = stage.door.prepare(&ask).await;
+        let Prepared::Go(rows, ticket) = prepared else { panic!("{prepared:?}") };
+        apply(&stage.gate, &revision).await;
+        let receipt = stage.commit(rows).await;
+        stage.door.perform(ticket, &receipt).await;
+        assert_eq!(script.calls().len(), sent, "{revision}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_between_two_tries_stops_the_second() {
+    let (mut stage, script) = set(AGENT).await;
+    let (gate, runtime) = (Arc::clone(&stage.gate), tokio::runtime::Handle::current());
+    drop(script.clone().tool("ledger", json!({"type": "object"}), move |_| {
+        let frozen = freeze(&gate, &Caller::Admin, &Scope::All, "odd reads");
+        tokio::task::block_in_place(|| runtime.block_on(frozen)).unwrap();
+        Reply::DoneAndLost
+    }));
+    let (event, _) = stage.call("mcp://gateway/read-ledger", json!({})).await;
+    assert!(failure(&event).contains("odd reads"), "{}", failure(&event));
+    assert_eq!(script.calls().len(), 1);
 }
 
 #[tokio::test]

@@ -1,12 +1,29 @@
 //! What the door answers before anything leaves.
 
+use std::sync::Arc;
+
 use domain::call::CallOutcome;
+use domain::capability::Effect;
 use domain::decision::{Refusal, RefusedBy, WaitFor};
 use domain::event::Event;
-use gateway::{Prepared, Reply};
+use gateway::{Host, Prepared, Reply, Secrets, Upstreams};
 use serde_json::{Value, json};
 
-use crate::{AGENT, set};
+use crate::stage::{Stage, Still, apply};
+use crate::{AGENT, PARTS, set};
+
+/// A legacy MCP server with one tool, in a few lines of shell.
+const SERVER: &str = r#"
+say() { printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$1" "$2"; }
+while read -r line; do
+  id=${line#*'"id":'}; id=${id%%[,\}]*}
+  case "$line" in
+    *'"server/discover"'*) say "$id" '"error":{"code":-32601,"message":"no such method"}';;
+    *'"initialize"'*) say "$id" '"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}';;
+    *'"tools/list"'*) say "$id" '"result":{"tools":[{"name":"draft","inputSchema":{"type":"object"}}]}';;
+  esac
+done
+"#;
 
 async fn refusal(agent: &str, capability: &str, arguments: Value) -> Refusal {
     let (mut stage, script) = set(agent).await;
@@ -54,6 +71,18 @@ async fn arguments_that_are_not_json_are_refused() {
     let Prepared::Refuse(_, refused) = stage.door.prepare(&ask).await else { panic!() };
     assert_eq!(refused.by, RefusedBy::Arguments);
     assert!(refused.reason.contains("not valid JSON") && refused.reason.ends_with("{\"to\": "), "{}", refused.reason);
+}
+
+#[tokio::test]
+async fn arguments_that_nest_too_deep_are_told_so() {
+    let deep = (0..65).fold(json!(1), |inner, _| json!({"a": inner}));
+    let refused = refusal(AGENT, "mcp://gateway/read-ledger", deep.clone()).await;
+    assert!(refused.reason.contains("nest deeper than 64 levels"), "{}", refused.reason);
+    let (mut stage, _) = set(AGENT).await;
+    let mut ask = stage.ask("mcp://gateway/read-ledger", Value::Null);
+    ask.act.malformed = Some(deep.to_string());
+    let Prepared::Refuse(_, refused) = stage.door.prepare(&ask).await else { panic!() };
+    assert!(refused.reason.contains("nest deeper than 64 levels"), "{}", refused.reason);
 }
 
 #[tokio::test]
@@ -154,6 +183,56 @@ async fn in_shadow_a_write_is_recorded_and_a_read_passes() {
     assert!(script.calls().is_empty() && rows.holdings.is_empty());
     stage.call("mcp://gateway/read-ledger", json!({})).await;
     assert_eq!(script.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn in_shadow_nothing_is_remembered_or_forgotten_and_memory_is_read() {
+    let (mut stage, _) = set(&format!("{AGENT}  autonomy: shadow\n")).await;
+    for (capability, arguments) in
+        [("internal://remember", json!({"text": "acme pays late"})), ("internal://forget", json!({"id": "7"}))]
+    {
+        let ask = stage.ask(capability, arguments.clone());
+        let prepared = stage.door.prepare(&ask).await;
+        let Prepared::Record(rows, CallOutcome::Answered { message, .. }) = prepared else { panic!("{prepared:?}") };
+        assert!(message.words().starts_with("Recorded, not done: shadow."), "{}", message.words());
+        let Some(Event::CallRecorded { arguments: recorded, effect, .. }) = rows.events.last() else { panic!() };
+        assert_eq!((recorded, *effect), (&arguments, Effect::Write));
+    }
+    let ask = stage.ask("internal://recall", json!({}));
+    assert!(matches!(stage.door.prepare(&ask).await, Prepared::Local(..)));
+}
+
+#[tokio::test]
+async fn what_is_remembered_needs_no_consent_and_is_no_external_action() {
+    for mode in ["supervised", "autonomous"] {
+        let (mut stage, _) = set(&format!("{AGENT}  autonomy: {mode}\n")).await;
+        let ask = stage.ask("internal://remember", json!({"text": "acme pays late"}));
+        let prepared = stage.door.prepare(&ask).await;
+        let Prepared::Local(rows, local) = prepared else { panic!("{mode}: {prepared:?}") };
+        assert!(local.holds.is_empty() && rows.holdings.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_looked_up_in_one_registry_while_a_server_starts_is_decided_by_it() {
+    let shell = json!({"command": "/bin/sh", "args": ["-c", SERVER]}).to_string();
+    let parts = PARTS.replace("{command: nothing}", &shell);
+    let clock = Arc::new(Still::default());
+    let host = Host::new("/nowhere".into(), []);
+    let upstreams = Upstreams::with_scripts(Secrets::default(), host, clock.clone(), []);
+    let mut stage = Stage::set(&format!("{AGENT}{parts}"), clock, upstreams).await;
+    let ask = stage.ask("mcp://gateway/draft", json!({"to": "ana", "amount_usd": 1}));
+    let (before, door) = (stage.door.control_pos(), stage.door.clone());
+    let mut preparing = Box::pin(door.prepare(&ask));
+    assert!(futures::poll!(&mut preparing).is_pending(), "the server starts");
+    apply(&stage.gate, &parts.replace("effect: write", "effect: read")).await;
+    let prepared = preparing.await;
+    let Prepared::Go(rows, ticket) = prepared else { panic!("{prepared:?}") };
+    assert_eq!((ticket.control_pos(), ticket.effect()), (before, Effect::Write));
+    let receipt = stage.commit(rows).await;
+    let (event, _) = stage.door.perform(ticket, &receipt).await;
+    let Event::CallAnswered { outcome: CallOutcome::Failed { error, .. }, .. } = event else { panic!("{event:?}") };
+    assert!(error.contains("the descriptor of draft changed"), "it is not sent: {error}");
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use control::approval::{Answer, speak};
+use control::consent::Signer;
+use control::people::add_person;
 use control::{Checks, Gate};
 use data::commit::{Log, Receipt, SessionWriter};
 use data::record::Stamp;
@@ -21,6 +24,8 @@ use domain::principal::{Autonomy, Caller, Link, Mode, Principal};
 use domain::session::Phase;
 use gateway::{Door, Prepared, Upstreams};
 use serde_json::Value;
+
+const SECRET: &[u8] = b"secret";
 
 /// A clock that stands until it is moved.
 #[derive(Default)]
@@ -66,7 +71,7 @@ impl Stage {
         let log = Log::open(store, sealer, clock.clone(), "test").await.unwrap();
         let checks =
             Checks { price: Arc::new(|_, _| Ok(())), pin: Arc::new(|_, _, _| Ok(())), secret: Arc::new(|_| true) };
-        let gate = Gate::open(log.clone(), b"secret", checks).await.unwrap();
+        let gate = Gate::open(log.clone(), SECRET, checks).await.unwrap();
         let door = Door::new(Arc::clone(&gate), clock.clone(), upstreams);
         apply(&gate, descriptors).await;
         let principal = Arc::new(principal(&gate));
@@ -81,6 +86,24 @@ impl Stage {
         let capability = capability.parse().map_err(|_| capability.to_owned());
         let act = CapabilityAct { use_id: format!("use_{}", self.ordinal), capability, arguments, malformed: None };
         Ask { call, attempt: 1, principal: Arc::clone(&self.principal), act, facts: Facts::default() }
+    }
+
+    /// An ask that a person said yes to.
+    pub(crate) async fn consented(&mut self, capability: &str, arguments: Value) -> Ask<CapabilityAct> {
+        let ana = Caller::Person { name: name("ana"), groups: vec![name("office")] };
+        add_person(&self.gate, &Caller::Admin, &name("ana"), &[name("office")]).await.unwrap();
+        let mut ask = self.ask(capability, arguments);
+        let Prepared::Wait(rows, _) = self.door.prepare(&ask).await else { panic!("it should ask a person") };
+        let request = rows.events.iter().find_map(|event| match event {
+            Event::ApprovalRequested { request, .. } => Some(request.clone()),
+            _ => None,
+        });
+        let request = request.expect("a person is asked");
+        let yes = Answer { approved: true, ..Answer::default() };
+        let verdict = speak(&ana, &request, yes, self.clock.now()).unwrap();
+        ask.facts.verdict = Some(Signer::new(SECRET).sign(&request, verdict));
+        ask.facts.approval = Some(request);
+        ask
     }
 
     pub(crate) async fn commit(&mut self, rows: Rows) -> Receipt {

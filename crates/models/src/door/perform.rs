@@ -6,7 +6,8 @@ use std::time::Duration;
 use data::commit::Receipt;
 use data::rows::Rows;
 use domain::budget::Amounts;
-use domain::call::{CallOutcome, Settlement};
+use domain::call::{CallOutcome, Facts, Settlement};
+use domain::decision::Refusal;
 use domain::event::Event;
 use domain::message::{Message, Trust};
 use tokio::time::timeout;
@@ -41,8 +42,7 @@ impl Door {
         let began = clock.monotonic_ms();
         let ended = match self.may_leave(&ticket, receipt).await {
             Ok(()) => match timeout(ANSWER, self.send(&ticket, receipt, sink)).await {
-                Ok(Ok(answer)) => Ended::Answered(answer),
-                Ok(Err(error)) => Ended::Failed(error),
+                Ok(said) => said.and_then(Answer::within_reason).map_or_else(Ended::Failed, Ended::Answered),
                 Err(_) => {
                     let reason = format!("it was not complete after {} s", ANSWER.as_secs());
                     Ended::Failed(ProviderError::Unknown { reason })
@@ -60,11 +60,9 @@ impl Door {
                 ticket.attempt, ticket.call
             ));
         }
-        if receipt.control_pos() == ticket.control_pos {
-            return Ok(());
-        }
-        let checked = self.inner.parts.gate.recheck(receipt.control_pos(), &ticket.principal).await;
-        checked.map_err(|refusal| format!("{} {}", refusal.reason, refusal.next))
+        let facts = Facts::default();
+        let (gate, query) = (&self.inner.parts.gate, ticket.query(&facts));
+        gate.recheck(receipt.control_pos(), &query, &ticket.decided).await.map_err(|no| words(&no))
     }
 
     async fn send(&self, ticket: &Ticket, receipt: &Receipt, sink: Sink<'_>) -> Result<Answer, ProviderError> {
@@ -78,6 +76,11 @@ impl Door {
             if self.inner.parts.clock.monotonic_ms() >= receipt.dispatch_before_ms() {
                 let reason = "this node's lease of the session may be over".to_owned();
                 return Err(ProviderError::NotSent { reason, retryable: true });
+            }
+            // A place, or the next try, may have been waited for: what was allowed may not be any more.
+            let facts = Facts::default();
+            if let Err(no) = self.inner.parts.gate.still(&ticket.query(&facts), &ticket.decided) {
+                return Err(ProviderError::NotSent { reason: words(&no), retryable: false });
             }
             let error = match ticket.provider.send(&ticket.request, ticket.body.clone(), sink).await {
                 Err(error) if error.may_be_sent_again() && sent < SENDS => error,
@@ -115,6 +118,10 @@ impl Door {
     }
 }
 
+fn words(no: &Refusal) -> String {
+    format!("{} {}", no.reason, no.next)
+}
+
 /// What the provider asks for, or a wait that doubles.
 fn wait_ms(error: &ProviderError, sent: u32, jitter: u64) -> u64 {
     match error {
@@ -135,7 +142,7 @@ fn answered(ticket: &Ticket, answer: Answer, settlement: &mut Settlement) -> Cal
     if answer.served_model.as_ref().is_some_and(|served| served != asked) {
         tracing::warn!(call = %ticket.call, %asked, served = ?answer.served_model, "another model answered");
     }
-    settlement.usage = Some(answer.usage.raw);
+    settlement.usage = Some(answer.usage.raw).filter(|raw| !raw.is_null());
     settlement.served_model = answer.served_model;
     let mut message = answer.message;
     trust_no_more_than(&ticket.request.messages, &mut message);

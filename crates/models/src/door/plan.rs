@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use control::Registry;
 use domain::budget::Amounts;
 use domain::call::{Ask, ModelAct};
 use domain::decision::{Refusal, RefusedBy};
@@ -38,8 +39,7 @@ pub(super) struct Plan {
 }
 
 impl Door {
-    pub(super) fn plan(&self, ask: &Ask<ModelAct>) -> Result<Plan, Refusal> {
-        let registry = self.inner.parts.gate.registry();
+    pub(super) fn plan(&self, registry: &Registry, ask: &Ask<ModelAct>) -> Result<Plan, Refusal> {
         let link = &ask.principal.link;
         let entry = registry.revision(&link.agent, link.revision).ok_or_else(|| {
             let reason =

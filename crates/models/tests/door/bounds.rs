@@ -1,6 +1,9 @@
 //! Sending again, waiting for a place and waiting for an answer are all bounded. Time is tokio's, paused.
 
+use control::people::freeze;
 use domain::call::CallOutcome;
+use domain::control::Scope;
+use domain::principal::Caller;
 use models::provider::ProviderError;
 use models::scripted::{Reply, Step};
 
@@ -55,6 +58,25 @@ async fn an_answer_that_never_comes_is_given_up_as_unknown() {
     let mut world = world(vec![Step::Hang]).await;
     let (outcome, settlement, _) = world.once(1).await;
     assert!(matches!(outcome, CallOutcome::Unknown { .. }) && settlement.worst_case);
+}
+
+#[tokio::test]
+async fn a_freeze_while_a_call_waits_for_a_place_stops_it() {
+    let mut world = world(vec![Step::Hang, Step::Say(Reply::text("Never said."))]).await;
+    let (first, waits) = world.may(1).await;
+    let (second, hurries) = world.may(2).await;
+    let receipts = (world.commit(first).await, world.commit(second).await);
+    let (door, other) = (world.door.clone(), world.door.clone());
+    let long = tokio::spawn(async move { door.perform(waits, &receipts.0, &|_| ()).await });
+    tokio::task::yield_now().await;
+    let waiting = tokio::spawn(async move { other.perform(hurries, &receipts.1, &|_| ()).await });
+    tokio::task::yield_now().await;
+    freeze(&world.gate, &Caller::Admin, &Scope::All, "a drill").await.expect("it is frozen");
+    long.abort();
+    let (event, rows) = waiting.await.expect("it ends");
+    let CallOutcome::Failed { error, retryable: false } = ended(event).0 else { panic!("it is frozen") };
+    assert!(error.contains("a drill"), "{error}");
+    assert_eq!((world.script.seen().len(), changed(&rows).1), (1, usd_and_calls(0, 0)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use domain::call::{CallOutcome, Stop};
 use domain::event::Event;
 use domain::id::Digest;
-use domain::message::{Message, Origin, Role, Trust};
+use domain::message::{Content, Message, Origin, Role, Trust};
 use models::Prepared;
 use models::price::PriceTable;
 use models::provider::{Answer, Provider, ProviderError, Request, Sink, Usage};
@@ -156,6 +156,25 @@ async fn words_are_worth_no_more_trust_than_what_was_read() {
         let CallOutcome::Answered { message, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(message.parts[0].trust, trust);
     }
+}
+
+#[tokio::test]
+async fn an_absurd_count_is_settled_at_the_worst_case_and_not_counted() {
+    let absurd = Arc::new(Other(i64::MAX as u64));
+    let mut world = played_by(MODEL, PLAYED, absurd, Arc::new(Scripted::play(Vec::new()))).await;
+    let (outcome, settlement, rows) = world.once(1).await;
+    assert!(matches!(outcome, CallOutcome::Failed { retryable: false, .. }), "{outcome:?}");
+    assert!(settlement.worst_case && settlement.amounts.tokens < 10_000, "{settlement:?}");
+    world.commit(rows).await;
+}
+
+#[tokio::test]
+async fn arguments_that_could_not_be_read_again_are_kept_as_they_were_written() {
+    let deep = (0..126).fold(json!(1), |inner, _| json!({"a": inner}));
+    let mut world = world(vec![Step::Say(Reply::text("").using("draft", deep.clone()))]).await;
+    let CallOutcome::Answered { message, .. } = world.once(1).await.0 else { panic!("it answers") };
+    let Content::Use { arguments, malformed, .. } = &message.parts[0].content else { panic!("{message:?}") };
+    assert_eq!((arguments, malformed.as_ref()), (&Value::Null, Some(&deep.to_string())));
 }
 
 #[tokio::test]

@@ -126,9 +126,18 @@ async fn a_huge_line_is_dropped_and_the_next_call_works() {
 
 #[tokio::test]
 async fn an_answer_to_another_call_is_no_answer() {
-    let server = server(r#"say 9999 '"result":{"content":[]}'; say '"nonsense"' '"result":{}'; say "$id" '"error":{"code":-32603,"message":"gave up"}'"#).await;
+    let server = server(r#"say 9999 '"result":{"content":[]}'; say '"nonsense"' '"result":{}'; say "$id" '"error":{"code":-32602,"message":"no such account"}'"#).await;
     let Outcome::Answered(answer) = server.call(using()).await else { panic!("an answer") };
-    assert_eq!((answer.text.as_str(), answer.error), ("the server answered with error -32603: gave up", true));
+    assert_eq!((answer.text.as_str(), answer.error), ("the server answered with error -32602: no such account", true));
+}
+
+#[tokio::test]
+async fn an_error_from_inside_the_server_leaves_it_unknown() {
+    for code in [-32603, -32000, 1] {
+        let server = server(&format!(r#"say "$id" '"error":{{"code":{code},"message":"lost the database"}}'"#)).await;
+        let outcome = server.call(using()).await;
+        assert!(matches!(&outcome, Outcome::Unknown { error } if error.contains("lost the database")), "{outcome:?}");
+    }
 }
 
 #[tokio::test]
