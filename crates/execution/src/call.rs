@@ -1,0 +1,105 @@
+//! The one call path: every call, of a model or a capability, is prepared by its door (the gate is asked, nothing
+//! leaves), committed, performed by the door, and committed again. This file asks and keeps what came back; it must
+//! not know why the answer is what it is.
+
+use std::sync::Arc;
+
+use data::commit::Receipt;
+use data::rows::Rows;
+use domain::call::{Ask, CapabilityAct, Facts, ModelAct};
+use domain::capability::{CapabilityRef, Offer};
+use domain::event::Event;
+use domain::id::{CallId, SessionId};
+use domain::session::{CallKind, OpenCall, Session};
+use futures::future::BoxFuture;
+use models::provider::Delta;
+
+use crate::local;
+use crate::machine::Wanted;
+use crate::progress::{Announcer, Progress};
+use crate::scheduler::Parts;
+
+/// A call whose intent is in the rows and may be sent once they are durable.
+pub(crate) enum Ready {
+    Model(models::Ticket),
+    Capability(gateway::Ticket),
+}
+
+/// What one prepared call adds to the next commit.
+pub(crate) struct Prepared {
+    pub rows: Rows,
+    pub ready: Option<Ready>,
+}
+
+/// Asks the right door. Whatever it says is rows to commit; only `Go` leaves something to send.
+pub(crate) async fn prepare(parts: &Parts, session: &Session, offers: &Arc<[Offer]>, wanted: Wanted) -> Prepared {
+    match wanted {
+        Wanted::Model { call, attempt } => {
+            let act = ModelAct { messages: session.messages.clone(), offers: offers.clone() };
+            let facts = Facts::default();
+            let ask = Ask { call, attempt, principal: session.principal.clone(), act, facts };
+            match parts.models.prepare(&ask).await {
+                models::Prepared::Go(rows, ticket) => Prepared { rows, ready: Some(Ready::Model(ticket)) },
+                models::Prepared::Wait(rows, _) | models::Prepared::Refuse(rows, _) => Prepared { rows, ready: None },
+            }
+        }
+        Wanted::Capability { call, attempt } => capability(parts, session, offers, *call, attempt).await,
+    }
+}
+
+async fn capability(parts: &Parts, session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -> Prepared {
+    let Some(ask) = ask(session, offers, call, attempt) else {
+        return Prepared { rows: Rows::default(), ready: None };
+    };
+    let (rows, ready) = match parts.gateway.prepare(&ask).await {
+        gateway::Prepared::Go(rows, ticket) => (rows, Some(Ready::Capability(ticket.in_trace(session.trace)))),
+        gateway::Prepared::Local(rows, local) => (local::perform(parts, session, rows, local).await, None),
+        gateway::Prepared::Wait(rows, _) | gateway::Prepared::Refuse(rows, _) | gateway::Prepared::Record(rows, _) => {
+            (rows, None)
+        }
+    };
+    Prepared { rows, ready }
+}
+
+fn ask(session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -> Option<Ask<CapabilityAct>> {
+    let offered: Vec<CapabilityRef> = offers.iter().map(|offer| offer.capability.clone()).collect();
+    let resolved = call.resolves_to(&offered);
+    let CallKind::Capability { use_id, capability, arguments, malformed } = call.kind else {
+        return None;
+    };
+    let act = CapabilityAct { use_id, capability: resolved.ok_or(capability), arguments, malformed };
+    let facts = Facts { approval: call.approval, verdict: call.verdict, ..Facts::default() };
+    Some(Ask { call: call.id, attempt, principal: session.principal.clone(), act, facts })
+}
+
+/// What came of a call: the event and what it settles.
+pub(crate) struct Landed {
+    pub event: Event,
+    pub rows: Rows,
+}
+
+/// Sends a call whose intent the receipt proves durable.
+pub(crate) fn perform(parts: &Parts, ready: Ready, receipt: Arc<Receipt>) -> BoxFuture<'static, Landed> {
+    let parts = parts.clone();
+    Box::pin(async move {
+        let say = delta_to(parts.announcer.clone(), receipt.session());
+        let (event, rows) = match ready {
+            Ready::Model(ticket) => parts.models.perform(ticket, &receipt, &say).await,
+            Ready::Capability(ticket) => parts.gateway.perform(ticket, &receipt).await,
+        };
+        Landed { event, rows }
+    })
+}
+
+fn delta_to(announcer: Announcer, session: SessionId) -> impl Fn(Delta) + Send + Sync {
+    move |delta| {
+        if let Delta::Text(words) = delta {
+            announcer.announce(session, Progress::Delta(words));
+        }
+    }
+}
+
+/// The call that an event is about, for the envelope's `cause`.
+pub(crate) fn cause_of(event: &Event) -> Option<String> {
+    event.call().map(|call: CallId| call.to_string())
+}

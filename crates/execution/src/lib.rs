@@ -1,0 +1,15 @@
+//! Execution plane: the life of a session. It never knows policy, budgets, approvals or SQL.
+
+mod call;
+pub mod local;
+pub mod machine;
+pub mod mailbox;
+mod progress;
+mod rehydrate;
+mod scheduler;
+mod turn;
+
+pub use mailbox::{AcceptError, Full, Runtime};
+pub use progress::Progress;
+pub use rehydrate::fold;
+pub use scheduler::Options;

@@ -1,0 +1,55 @@
+//! Calls performed inside the runtime: memory and reasoning tools. The gate has been asked; nothing leaves, so intent
+//! and outcome are one record. What must not be known here: anything outside the process.
+
+mod calculate;
+mod memory;
+
+use data::rows::Rows;
+use domain::call::{CallOutcome, Settlement};
+use domain::event::Event;
+use domain::message::{Content, Message, Origin, Part, Role, Trust};
+use domain::session::Session;
+use gateway::LocalCall;
+
+use crate::scheduler::Parts;
+
+/// What a local call came to: the words for the model, or an error for it.
+pub(crate) struct Said {
+    pub text: Result<String, String>,
+    pub origin: Origin,
+    pub trust: Trust,
+    pub rows: Rows,
+}
+
+impl Said {
+    fn plain(text: Result<String, String>) -> Self {
+        Said { text, origin: Origin::Runtime, trust: Trust::Trusted, rows: Rows::default() }
+    }
+}
+
+/// Performs it and adds its outcome to the rows of its intent.
+pub(crate) async fn perform(parts: &Parts, session: &Session, mut rows: Rows, local: LocalCall) -> Rows {
+    let name = local.capability.name().as_str();
+    let said = match name {
+        "remember" | "recall" | "forget" => memory::perform(parts, session, &local).await,
+        "calculate" => Said::plain(calculate::perform(&local.arguments)),
+        "now" => Said::plain(Ok(parts.log.clock().now().to_string())),
+        other => Said::plain(Err(format!("there is no internal capability {other}"))),
+    };
+    let (text, error) = match said.text {
+        Ok(text) => (text, false),
+        Err(text) => (text, true),
+    };
+    let content = Content::Result { use_id: local.use_id.clone(), text, structured: None, error };
+    let part = Part { content, origin: said.origin, labels: Vec::new(), trust: said.trust };
+    let message = Message { role: Role::Capability, parts: vec![part] };
+    rows.merge(said.rows);
+    rows.events.push(Event::CallAnswered {
+        call: local.call,
+        attempt: local.attempt,
+        outcome: CallOutcome::Answered { message, stop: None },
+        settlement: Settlement::default(),
+    });
+    rows.merge(parts.gateway.settle(&local.holds, &Settlement::default().amounts));
+    rows
+}

@@ -1,0 +1,209 @@
+//! The machine of a session: a pure function from (state, input) to events, and from state to what is wanted next.
+//! No async, no clock, no I/O; nowhere else does a phase change. It must not know budgets, policy or approvals:
+//! it asks, and folds what it is told.
+//!
+//! ```text
+//!   mail ──▶ step ──▶ events ──▶ fold ──▶ wanted ──▶ doors ──▶ commit ──▶ perform ─┐
+//!              ▲                                                                  │
+//!              └───────────────────────── outcome ◀───────────────────────────────┘
+//! ```
+
+use domain::call::Stop;
+use domain::clock::Timestamp;
+use domain::decision::{Wait, WaitFor};
+use domain::event::Event;
+use domain::id::{CallId, SessionId};
+use domain::mail::{Mail, MailBody};
+use domain::message::Role;
+use domain::session::{CallKind, CallState, OpenCall, Phase, Session};
+
+/// How many uses in a row may carry unfit arguments before the session fails.
+pub const UNFIT_IN_A_ROW: u32 = 4;
+
+/// How often a model is asked for one answer whose outcome is lost again and again: each time is possibly billed.
+pub const LOST_ANSWERS: u16 = 3;
+
+/// What is wanted next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    /// Ask the model.
+    Model {
+        /// As which call.
+        call: CallId,
+        /// As which attempt at it.
+        attempt: u16,
+    },
+    /// Use a capability.
+    Capability {
+        /// The open call, with what the session knows of it.
+        call: Box<OpenCall>,
+        /// As which attempt at it.
+        attempt: u16,
+    },
+}
+
+/// How a session that wants nothing and has nothing in flight comes to rest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rest {
+    /// It sleeps until mail, at the latest until the instant given.
+    Suspended(Vec<Wait>, Option<Timestamp>),
+    /// It answered.
+    Finished,
+    /// It cannot go on.
+    Failed(String),
+    /// It has never been told anything, or is over: there is nothing to say.
+    Nothing,
+}
+
+/// What one piece of mail makes happen; nothing, if it was consumed before or is about nothing open any more.
+pub fn receive(session: &Session, mail: &Mail) -> Vec<Event> {
+    if session.consumed.contains(&mail.id) || session.phase == Phase::Killed {
+        return Vec::new();
+    }
+    match &mail.body {
+        MailBody::Message { from, message, .. } => {
+            vec![Event::MessageReceived { mail: mail.id.clone(), from: from.clone(), message: message.clone() }]
+        }
+        MailBody::Verdict { verdict } => {
+            let waits = session.open.get(&verdict.approval.call.ordinal).is_some_and(|open| {
+                let asked = open.approval.as_ref().is_some_and(|request| request.approval == verdict.approval);
+                asked && open.verdict.is_none() && matches!(open.state, CallState::Waiting { .. })
+            });
+            waits.then(|| Event::ApprovalDecided { verdict: verdict.clone() }).into_iter().collect()
+        }
+        MailBody::Resolved { call, attempt, person, resolution } => {
+            let doubted = session
+                .open
+                .get(&call.ordinal)
+                .is_some_and(|open| open.attempt == *attempt && matches!(open.state, CallState::InDoubt { .. }));
+            let (person, resolution) = (person.clone(), resolution.clone());
+            let resolved = Event::CallResolved { call: *call, person, resolution, settlement: None };
+            doubted.then_some(resolved).into_iter().collect()
+        }
+        MailBody::Wake => Vec::new(),
+        MailBody::Kill { by, reason } => end(session, by, reason),
+    }
+}
+
+/// The last events of a session that is killed: what was in flight is in doubt for good, what was asked is withdrawn.
+fn end(session: &Session, by: &str, reason: &str) -> Vec<Event> {
+    let mut events = Vec::new();
+    for open in session.open.values() {
+        if let CallState::InFlight { .. } | CallState::InDoubt { .. } = open.state {
+            events.push(Event::CallInDoubt { call: open.id, attempt: open.attempt, settlement: None });
+        }
+        if let (Some(request), None) = (&open.approval, &open.verdict) {
+            let reason = "the session was killed".to_owned();
+            events.push(Event::ApprovalWithdrawn { approval: request.approval, reason });
+        }
+    }
+    events.push(Event::Killed { by: by.to_owned(), reason: reason.to_owned() });
+    events
+}
+
+/// What the session wants of the doors now. `turns` is the most model calls one message may cause.
+pub fn wanted(session: &Session, now: Timestamp, turns: u32) -> Vec<Wanted> {
+    // One that failed tries again when it is told something, and not because a timer that was set before falls due.
+    if matches!(session.phase, Phase::Killed | Phase::Failed) {
+        return Vec::new();
+    }
+    let due: Vec<_> = session.open.values().filter(|open| wants_asking(open, now)).map(want).collect();
+    if due.is_empty() && session.wants_model() && gives_up(session, turns).is_none() {
+        let call = CallId { session: session.id, ordinal: session.next_ordinal };
+        return vec![Wanted::Model { call, attempt: 1 }];
+    }
+    due
+}
+
+fn wants_asking(open: &OpenCall, now: Timestamp) -> bool {
+    match &open.state {
+        CallState::Wanted => !is_lost_for_good(open),
+        CallState::InFlight { .. } => false,
+        CallState::Waiting { wait } => wait.until.is_some_and(|until| until <= now),
+        // Only a person knows: what may be repeated was settled and is wanted again.
+        CallState::InDoubt { .. } => false,
+    }
+}
+
+fn is_lost_for_good(open: &OpenCall) -> bool {
+    open.kind == CallKind::Model && open.state == CallState::Wanted && open.attempt >= LOST_ANSWERS
+}
+
+fn want(open: &OpenCall) -> Wanted {
+    let attempt = open.attempt.saturating_add(1);
+    match open.kind {
+        CallKind::Model => Wanted::Model { call: open.id, attempt },
+        CallKind::Capability { .. } => Wanted::Capability { call: Box::new(open.clone()), attempt },
+    }
+}
+
+/// Why the session cannot go on, if it cannot.
+fn gives_up(session: &Session, turns: u32) -> Option<String> {
+    if let Some(failure) = &session.model_failure {
+        return Some(failure.clone());
+    }
+    if session.open.values().any(is_lost_for_good) {
+        return Some(format!(
+            "the model's answer was lost {LOST_ANSWERS} times in a row, and each is possibly billed; the provider is slow or \
+             breaks off"
+        ));
+    }
+    if session.unfit_in_a_row >= UNFIT_IN_A_ROW {
+        return Some(format!(
+            "the model used capabilities with unfit arguments {UNFIT_IN_A_ROW} times in a row; the last error is in the trace"
+        ));
+    }
+    (session.turns >= turns && session.wants_model())
+        .then(|| format!("the model was asked {turns} times for one message (limits.turns) and is not done"))
+}
+
+/// How a session that wants nothing and has nothing in flight comes to rest.
+pub fn rest(session: &Session, turns: u32) -> Rest {
+    if session.phase == Phase::Killed {
+        return Rest::Nothing;
+    }
+    let waits: Vec<Wait> = session.open.values().filter_map(waits_for).collect();
+    if !waits.is_empty() {
+        let until = waits.iter().filter_map(|wait| wait.until).min();
+        return Rest::Suspended(waits, until);
+    }
+    if let Some(reason) = gives_up(session, turns) {
+        return Rest::Failed(reason);
+    }
+    match (session.messages.last().map(|last| last.role), session.last_stop) {
+        (None, _) => Rest::Nothing,
+        (Some(Role::Agent), Some(Stop::Length)) => {
+            Rest::Failed("the model ran into its output limit (model.max_output_tokens) before it was done".to_owned())
+        }
+        (Some(Role::Agent | Role::Person | Role::Capability), _) => Rest::Finished,
+    }
+}
+
+fn waits_for(open: &OpenCall) -> Option<Wait> {
+    match &open.state {
+        CallState::Waiting { wait } => Some(wait.clone()),
+        CallState::InDoubt { .. } => Some(Wait { why: WaitFor::InDoubt { call: open.id }, until: None }),
+        CallState::Wanted | CallState::InFlight { .. } => None,
+    }
+}
+
+/// What a crash left in doubt: one event for every intent without an outcome.
+pub fn recover(session: &Session) -> Vec<Event> {
+    let lost = session.open.values().filter(|open| matches!(open.state, CallState::InFlight { .. }));
+    lost.map(|open| Event::CallInDoubt { call: open.id, attempt: open.attempt, settlement: None }).collect()
+}
+
+/// What the session waits for, in words for `ps`.
+pub fn waits_on(session: &Session) -> String {
+    let words = session.open.values().filter_map(waits_for).map(|wait| match wait.why {
+        WaitFor::Approval { approval } => format!("approval {approval}"),
+        WaitFor::TiedUp { budget } => format!("budget {budget}"),
+        WaitFor::InDoubt { call } => format!("resolve {call}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// The id of the mail that wakes a session at `until`: the same instant is posted once.
+pub fn wake_id(session: SessionId, until: Timestamp) -> String {
+    format!("wake:{session}:{}", until.0)
+}

@@ -1,0 +1,74 @@
+//! The way in: mail is accepted, bounded, and posted; the scheduler finds it. It must not know what mail means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use data::commit::Log;
+use data::error::DataError;
+use domain::id::SessionId;
+use domain::mail::Mail;
+use tokio::sync::broadcast;
+
+use crate::progress::{Announcer, Progress};
+use crate::scheduler::{self, Options, Parts, Scheduler};
+
+/// A bound that is full: nothing was accepted; try again later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{bound} is full; try again in {retry_after_ms} ms")]
+pub struct Full {
+    /// The bound's name.
+    pub bound: &'static str,
+    /// When to come back, in milliseconds.
+    pub retry_after_ms: i64,
+}
+
+/// Why mail was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// A bound is full.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The log did not take it.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// The execution plane of one node.
+#[derive(Clone)]
+pub struct Runtime {
+    log: Log,
+    announcer: Announcer,
+    scheduler: Arc<Scheduler>,
+}
+
+impl Runtime {
+    /// Starts the scheduler: it recovers what a crash left, then wakes what has mail.
+    pub fn start(log: Log, models: models::Door, gateway: gateway::Door, options: Options) -> Runtime {
+        let announcer = Announcer::new();
+        let parts = Parts { log: log.clone(), models, gateway, announcer: announcer.clone() };
+        Runtime { log, announcer, scheduler: Arc::new(scheduler::start(parts, options)) }
+    }
+
+    /// Accepts mail: durable when this returns. Posting the same id twice delivers once.
+    pub async fn accept(&self, mail: Mail) -> Result<(), AcceptError> {
+        self.scheduler.room()?;
+        self.log.post(vec![mail]).await?;
+        Ok(())
+    }
+
+    /// What happens in all sessions from now on.
+    pub fn watch(&self) -> broadcast::Receiver<(SessionId, Progress)> {
+        self.announcer.watch()
+    }
+
+    /// The sessions in memory.
+    pub fn awake(&self) -> Vec<SessionId> {
+        self.scheduler.awake()
+    }
+
+    /// Stops: takes no more mail to sessions, lets calls in flight end for at most `drain`, then drops them
+    /// (they are in doubt, and recovered at the next start).
+    pub async fn stop(&self, drain: Duration) {
+        self.scheduler.stop(drain).await;
+    }
+}

@@ -1,0 +1,334 @@
+//! One session at work: machine ⇄ call ⇄ commit. Turns and commits are serial, calls in flight are not. When nothing
+//! is wanted and nothing is in flight, the session comes to rest and leaves memory. It must not know what a door does.
+//!
+//! ```text
+//!   mail, outcomes ─▶ machine ─▶ doors.prepare ─▶ commit ─▶ doors.perform ─▶ outcomes
+//! ```
+
+mod commit;
+mod settle;
+
+use std::sync::Arc;
+
+use data::commit::Receipt;
+use data::error::{CommitError, DataError, Refused};
+use data::rows::Rows;
+use domain::capability::Offer;
+use domain::clock::Timestamp;
+use domain::event::Event;
+use domain::id::{Digest, SessionId};
+use domain::mail::{Mail, MailBody};
+use domain::session::{CallState, Phase};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+
+use crate::call::{self, Landed, Ready};
+use crate::machine::{self, Rest};
+use crate::rehydrate::{self, Awake};
+use crate::scheduler::{self, Ended, Parts};
+
+/// How much mail one commit consumes, in bytes, before the rest waits for the next.
+const MAIL_AT_ONCE: usize = 4 << 20;
+
+/// Model calls per message where the descriptor is gone: the gate refuses them, this only bounds the asking.
+const TURNS_UNBRIEFED: u32 = 60;
+
+/// A session in memory, at work.
+struct Turn {
+    parts: Parts,
+    awake: Awake,
+    offers: Option<Arc<[Offer]>>,
+    turns: u32,
+    rows: Rows,
+    cause: String,
+    /// How much mail the next commit consumes, in bytes.
+    taken_bytes: usize,
+    worked_since_ms: i64,
+    waited_ms: i64,
+}
+
+/// What was decided and never committed holds nothing: a task that ends, for whatever reason, gives it back.
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.parts.gateway.undo(&self.rows);
+    }
+}
+
+/// Why a session's task cannot go on.
+enum Stop {
+    Data(DataError),
+    Commit(CommitError),
+}
+
+/// A session's life from its first mail until it rests.
+pub(crate) async fn live(
+    parts: Parts,
+    id: SessionId,
+    mail: mpsc::UnboundedReceiver<Mail>,
+    stop: watch::Receiver<bool>,
+) -> Ended {
+    match work(parts, id, mail, stop).await {
+        Ok(()) => Ended::Rests,
+        Err(Stop::Data(error @ (DataError::UnknownEvent { .. } | DataError::Damaged { .. }))) => {
+            tracing::error!(session = %id, %error, "the session's records cannot be read; it is left alone");
+            Ended::Unreadable
+        }
+        Err(Stop::Data(error)) => {
+            tracing::warn!(session = %id, %error, "the session could not be read; trying again");
+            Ended::Again
+        }
+        Err(Stop::Commit(error @ CommitError::Refused(Refused::TooLarge { .. }))) => {
+            tracing::error!(session = %id, %error, "the session wants to record too much at once; it is left alone");
+            Ended::Unreadable
+        }
+        Err(Stop::Commit(error)) => {
+            tracing::warn!(session = %id, %error, "a commit did not happen; the session is rehydrated");
+            Ended::Again
+        }
+    }
+}
+
+async fn work(
+    parts: Parts,
+    id: SessionId,
+    mut mail: mpsc::UnboundedReceiver<Mail>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Stop> {
+    let Some(mut turn) = Turn::wake(parts, id, &mut mail, &stop).await? else {
+        return Ok(());
+    };
+    let mut flights: FuturesUnordered<BoxFuture<'static, Landed>> = FuturesUnordered::new();
+    loop {
+        // Who stops takes no mail: a timer that nobody acted on would be consumed for nothing.
+        let stopping = *stop.borrow();
+        while !stopping
+            && turn.taken_bytes < MAIL_AT_ONCE
+            && let Ok(piece) = mail.try_recv()
+        {
+            turn.receive(piece).await;
+        }
+        if turn.awake.session.phase == Phase::Killed {
+            flights.clear();
+        }
+        let (ready, receipt) = turn.step(!flights.is_empty(), stopping).await?;
+        if let Some(receipt) = receipt {
+            flights.extend(ready.into_iter().map(|call| call::perform(&turn.parts, call, receipt.clone())));
+        }
+        if flights.is_empty() {
+            if stopping || mail.is_empty() {
+                return Ok(());
+            }
+            continue;
+        }
+        let waits_from = turn.monotonic_ms();
+        tokio::select! {
+            biased;
+            Some(landed) = flights.next() => turn.land(landed),
+            Some(piece) = mail.recv(), if !stopping => turn.receive(piece).await,
+            () = scheduler::stop_changed(&mut stop) => {}
+        }
+        turn.waited_ms += turn.monotonic_ms() - waits_from;
+    }
+}
+
+impl Turn {
+    /// Rehydrates the session, or starts it if its first mail says how. `None`: there is nothing to do.
+    async fn wake(
+        parts: Parts,
+        id: SessionId,
+        mail: &mut mpsc::UnboundedReceiver<Mail>,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Option<Turn>, Stop> {
+        let worked_since_ms = parts.log.clock().monotonic_ms();
+        let mut rows = Rows::default();
+        let mut first = None;
+        let awake = match rehydrate::rehydrate(&parts.log, id).await? {
+            Some(awake) => awake,
+            None => {
+                let Some(piece) = next_mail(mail, stop).await else { return Ok(None) };
+                let MailBody::Message { start, .. } = &piece.body else {
+                    parts.log.discard(id, vec![piece.id]).await?;
+                    return Ok(None);
+                };
+                let (event, session) = rehydrate::start(id, start, parts.log.clock().now());
+                rows.events.push(event);
+                first = Some(piece);
+                Awake { session, writer: parts.log.begin(id) }
+            }
+        };
+        let turns = parts.models.brief(&awake.session.principal).map_or(TURNS_UNBRIEFED, |brief| brief.turns);
+        let mut turn = Turn {
+            parts,
+            awake,
+            offers: None,
+            turns,
+            rows,
+            cause: String::new(),
+            taken_bytes: 0,
+            worked_since_ms,
+            waited_ms: 0,
+        };
+        turn.recover();
+        if let Some(piece) = first {
+            turn.receive(piece).await;
+        }
+        Ok(Some(turn))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts.log.clock().now()
+    }
+
+    fn monotonic_ms(&self) -> i64 {
+        self.parts.log.clock().monotonic_ms()
+    }
+
+    /// Folds an event into the state and keeps it for the next commit.
+    fn happen(&mut self, event: Event) {
+        let at = self.now();
+        self.awake.session.apply(&event, at);
+        self.rows.events.push(event);
+    }
+
+    /// Folds the events of rows that a door made, and keeps all of them.
+    fn take(&mut self, rows: Rows) {
+        let at = self.now();
+        for event in &rows.events {
+            self.awake.session.apply(event, at);
+        }
+        self.rows.merge(rows);
+    }
+
+    /// Takes one piece of mail: what it causes is committed with its consumption.
+    async fn receive(&mut self, mail: Mail) {
+        let mut events = machine::receive(&self.awake.session, &mail);
+        let wakes = matches!(mail.body, MailBody::Wake) && self.rows.consumed.is_empty();
+        if events.is_empty() && !(wakes && self.is_due(mail.due)) {
+            // Where this fails, the mail is still in the table, and means nothing the next time either.
+            if let Err(error) = self.parts.log.discard(mail.session, vec![mail.id]).await {
+                tracing::warn!(%error, "mail that says nothing any more could not be thrown away");
+            }
+            return;
+        }
+        self.taken_bytes += serde_json::to_vec(&mail.body).map_or(0, |bytes| bytes.len());
+        events.iter_mut().for_each(|event| self.settle_ended(event));
+        if !matches!(mail.body, MailBody::Message { .. }) {
+            self.awake.session.remember(&mail.id);
+        }
+        for event in events {
+            self.happen(event);
+        }
+        self.cause = mail.id.to_string();
+        self.rows.consumed.push(mail.id);
+    }
+
+    /// Whether the session wants anything, now or at the instant that it is woken for: a clock may step back.
+    fn is_due(&self, woken_for: Timestamp) -> bool {
+        !machine::wanted(&self.awake.session, self.now().max(woken_for), self.turns).is_empty()
+    }
+
+    /// Keeps what came of a call for the next commit.
+    fn land(&mut self, landed: Landed) {
+        if let Some(cause) = call::cause_of(&landed.event) {
+            self.cause = cause;
+        }
+        let call = landed.event.call();
+        self.happen(landed.event);
+        self.rows.merge(landed.rows);
+        let doubted = call.filter(|call| {
+            let open = self.awake.session.open.get(&call.ordinal);
+            open.is_some_and(|open| matches!(open.state, CallState::InDoubt { .. }))
+        });
+        if let Some(call) = doubted {
+            self.ask_what_happened(call);
+        }
+    }
+
+    /// One turn: asks the doors for all that is wanted, then commits everything at once.
+    async fn step(&mut self, in_flight: bool, stopping: bool) -> Result<(Vec<Ready>, Option<Arc<Receipt>>), Stop> {
+        let ready = if stopping { Vec::new() } else { self.ask().await? };
+        if ready.is_empty() && !in_flight && !stopping {
+            self.come_to_rest();
+        }
+        let receipt = if self.rows.is_empty() { None } else { Some(Arc::new(self.commit().await?)) };
+        Ok((ready, receipt))
+    }
+
+    /// Asks the doors for all that is wanted, and for what is wanted because of their answers.
+    async fn ask(&mut self) -> Result<Vec<Ready>, Stop> {
+        let mut ready = Vec::new();
+        loop {
+            let wanted = machine::wanted(&self.awake.session, self.now(), self.turns);
+            if wanted.is_empty() {
+                return Ok(ready);
+            }
+            let offers = self.offers().await?;
+            for want in wanted {
+                let prepared = call::prepare(&self.parts, &self.awake.session, &offers, want).await;
+                self.take(prepared.rows);
+                ready.extend(prepared.ready);
+            }
+        }
+    }
+
+    /// What the model is offered: asked of the gateway once per waking, recorded when it changed.
+    async fn offers(&mut self) -> Result<Arc<[Offer]>, Stop> {
+        if let Some(offers) = &self.offers {
+            return Ok(offers.clone());
+        }
+        let offers = self.parts.gateway.offers(&self.awake.session.principal).await;
+        let json = serde_json::to_value(&*offers).expect("offers are plain JSON");
+        let text = domain::canonical::to_string(&json);
+        let hash = Digest::of(text.as_bytes());
+        if self.awake.session.offers != Some(hash) {
+            self.rows.texts.push(text);
+            self.happen(Event::CapabilitiesOffered { offers: hash });
+        }
+        self.offers = Some(offers.clone());
+        Ok(offers)
+    }
+
+    fn come_to_rest(&mut self) {
+        let was = self.awake.session.phase;
+        let rest = machine::rest(&self.awake.session, self.turns);
+        let at_rest = matches!(was, Phase::Finished | Phase::Failed | Phase::Suspended) && self.rows.is_empty();
+        if at_rest || rest == Rest::Nothing {
+            return;
+        }
+        let compute_ms = (self.monotonic_ms() - self.worked_since_ms - self.waited_ms).max(0);
+        self.worked_since_ms = self.monotonic_ms();
+        self.waited_ms = 0;
+        let charged = self.parts.models.charge(&self.awake.session.principal, compute_ms);
+        self.rows.merge(charged);
+        match rest {
+            Rest::Suspended(waits, until) => {
+                if let Some(until) = until {
+                    let session = self.awake.session.id;
+                    let id = machine::wake_id(session, until).parse().expect("a wake id is printable and short");
+                    self.rows.mail.push(Mail { id, session, due: until, body: MailBody::Wake });
+                }
+                self.happen(Event::Suspended { waits, compute_ms });
+            }
+            Rest::Finished => self.happen(Event::Finished { compute_ms }),
+            Rest::Failed(reason) => self.happen(Event::Failed { reason, refusal: None, compute_ms }),
+            Rest::Nothing => {}
+        }
+    }
+}
+
+async fn next_mail(mail: &mut mpsc::UnboundedReceiver<Mail>, stop: &watch::Receiver<bool>) -> Option<Mail> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        biased;
+        piece = mail.recv() => piece,
+        () = scheduler::stop_changed(&mut stop) => None,
+    }
+}
+
+impl From<DataError> for Stop {
+    fn from(error: DataError) -> Self {
+        Stop::Data(error)
+    }
+}

@@ -1,0 +1,67 @@
+//! What must hold at the end, when nothing waits for anybody any more: nothing is held, nothing is forgotten, every
+//! effect leads back to what a person asked, and the audit finds nothing wrong.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use data::audit::{Auditor, CheckpointKey, Kept, verify};
+use data::explain::Explanation;
+use data::tail::Follower;
+use domain::id::{SessionId, Shard};
+use domain::session::Phase;
+
+use super::{Tale, at_rest, tales};
+use crate::node::Node;
+use crate::world::World;
+
+/// At the end.
+pub async fn at_the_end(world: &World, node: &Node) -> Vec<String> {
+    let mut wrong = at_rest(world, node).await;
+    let tales = tales(node, &mut wrong).await;
+    for (budget, window, _, reserved, _) in node.log.holdings(Shard(0)).await.unwrap_or_default() {
+        if reserved != 0 {
+            wrong.push(format!("{budget} since {window}: {reserved} are still reserved"));
+        }
+    }
+    for tale in tales.iter().filter(|tale| tale.session.phase == Phase::Suspended) {
+        wrong.push(format!("{} still waits on {}", tale.id, tale.past.head.waits_on));
+    }
+    for item in node.log.inbox().await.unwrap_or_default() {
+        wrong.push(format!("{} is still in the inbox", item.key));
+    }
+    for mail in node.log.due(Shard(0), node.log.clock().now(), None, 10).await.unwrap_or_default().mail {
+        wrong.push(format!("mail {} is still there", mail.id));
+    }
+    wrong.extend(explain(world, &tales));
+    wrong.extend(audit(node).await);
+    wrong
+}
+
+/// Every effect leads back to an intent without a gap.
+fn explain(world: &World, tales: &[Tale]) -> Vec<String> {
+    let by_session: BTreeMap<SessionId, &Tale> = tales.iter().map(|tale| (tale.id, tale)).collect();
+    let mut wrong = Vec::new();
+    for call in world.watch.all_done() {
+        let tale = by_session.get(&call.session);
+        match tale.and_then(|tale| Explanation::of(call, &tale.past.records, "")) {
+            None => wrong.push(format!("{call} was done, and nothing explains it")),
+            Some(told) if !told.resolved => wrong.push(format!("{call} is not explained: {:?}", told.missing)),
+            Some(_) => {}
+        }
+    }
+    wrong
+}
+
+async fn audit(node: &Node) -> Vec<String> {
+    let key = CheckpointKey::from_seed([7; 32]);
+    let auditor = Arc::new(Auditor::new(&node.log, key, Kept::in_memory()).every(16));
+    let mut follower = Follower::new(node.log.clone(), Some(auditor.clone()));
+    if let Err(error) = follower.catch_up().await {
+        return vec![format!("the views cannot follow: {error}")];
+    }
+    follower.sign_all();
+    match verify(&node.log, auditor.kept(), &auditor.verifier()).await {
+        Ok(report) => report.problems.iter().map(|problem| format!("audit: {problem}")).collect(),
+        Err(error) => vec![format!("the audit cannot read: {error}")],
+    }
+}

@@ -1,0 +1,164 @@
+//! A node, wired as the server wires it: log, gate, doors, runtime. What differs is outside: the store, the model API
+//! and the upstream are the world's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::{Checks, ControlError, Gate, apply, people};
+use data::commit::Log;
+use data::error::DataError;
+use data::seal::Sealer;
+use data::store::HeadFilter;
+use domain::descriptor::{Descriptor, parse_file};
+use domain::id::{Name, SessionId, Shard, TraceId};
+use domain::mail::Start;
+use domain::principal::{Autonomy, Caller, Link, Principal};
+use domain::session::Phase;
+use execution::{Options, Runtime};
+use models::Provider;
+
+use crate::world::World;
+
+/// The population.
+const AGENTS: &str = include_str!("../world/agents.yaml");
+/// After how long a node that could not start tries again.
+const START_AGAIN: Duration = Duration::from_millis(100);
+/// The longest that anything takes to come to rest: a model that is silent, as often and as long as it may be.
+const LONGEST_UNREST: Duration = Duration::from_secs(12 * 3600);
+/// The longest between two looks whether everything rests.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
+/// A node that lives.
+pub struct Node {
+    /// Its log.
+    pub log: Log,
+    /// Its gate.
+    pub gate: Arc<Gate>,
+    /// Its execution plane.
+    pub runtime: Runtime,
+}
+
+/// What a look at the node came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Rests,
+    Works,
+}
+
+/// A name.
+pub fn name(text: &str) -> Name {
+    text.parse().expect("a name of the simulation is one")
+}
+
+/// A person of the group that owns every agent.
+pub fn person(who: &str) -> Caller {
+    Caller::Person { name: name(who), groups: vec![name("finance")] }
+}
+
+/// An agent of the population with other instructions: another revision of it.
+pub(crate) fn with_instructions(agent: &Name, instructions: &str) -> Vec<Descriptor> {
+    let heading = format!("metadata: {{name: {agent},");
+    let documents: Vec<&str> = AGENTS.split("\n---\n").collect();
+    let found = documents.iter().find(|document| document.contains(&heading)).expect("it is one of the population");
+    let text = found.replace("\nspec:\n", &format!("\nspec:\n  instructions: {instructions}\n"));
+    parse_file("agent.yaml", &text, &|_| None).expect("a changed descriptor is well-formed")
+}
+
+/// A log and a gate: what is governed.
+async fn govern(world: &World) -> Result<(Log, Arc<Gate>), ControlError> {
+    let sealer = Sealer::from_master(&[7; 32], world.time());
+    let approvals = sealer.derive("approvals");
+    let log = Log::open(world.store.clone(), sealer, world.time(), "simulated").await?;
+    let checks =
+        Checks { price: Arc::new(models::price_check), pin: Arc::new(models::pin_check), secret: Arc::new(|_| true) };
+    let gate = Gate::open(log.clone(), &approvals, checks).await?;
+    Ok((log, gate))
+}
+
+/// Applies the population's descriptors and adds the people, before there is any node.
+pub(crate) async fn found(world: &World) -> Result<(), ControlError> {
+    let (_, gate) = govern(world).await?;
+    let descriptors = parse_file("agents.yaml", AGENTS, &|_| None).expect("the population is described well");
+    apply::apply(&gate, &Caller::Admin, descriptors, false).await?;
+    for (who, group) in [("ana", "finance"), ("ben", "finance"), ("eve", "elsewhere")] {
+        people::add_person(&gate, &Caller::Admin, &name(who), &[name(group)]).await?;
+    }
+    Ok(())
+}
+
+impl Node {
+    /// Starts one; tries again until the store lets it.
+    pub(crate) async fn start(world: &World) -> Node {
+        loop {
+            match Self::wire(world).await {
+                Ok(node) => return node,
+                Err(_) => tokio::time::sleep(START_AGAIN).await,
+            }
+        }
+    }
+
+    async fn wire(world: &World) -> Result<Node, ControlError> {
+        let clock = world.time();
+        let (log, gate) = govern(world).await?;
+        let model: Arc<dyn Provider> = world.model.clone();
+        let models = models::Door::new(models::Parts {
+            gate: gate.clone(),
+            clock: clock.clone(),
+            secrets: Arc::new(|_| None),
+            pace: Duration::ZERO,
+            scripts: BTreeMap::from([(name("simulation"), model)]),
+        });
+        let secrets = gateway::Secrets::new(BTreeMap::new());
+        let scripted = [(name("office"), world.upstream.clone())];
+        let host = gateway::Host::new("/nowhere".into(), []);
+        let upstreams = gateway::Upstreams::with_scripts(secrets, host, clock.clone(), scripted);
+        let gateway = gateway::Door::new(gate.clone(), clock, upstreams);
+        let runtime = Runtime::start(log.clone(), models, gateway, Options::default());
+        Ok(Node { log, gate, runtime })
+    }
+
+    /// How a session of an agent is started now.
+    pub fn start_of(&self, agent: &Name, key: &str) -> Start {
+        let registry = self.gate.registry();
+        let entry = registry.agent(agent).expect("the population is never deleted");
+        let session = SessionId::for_key(agent, key);
+        let principal = Principal {
+            link: Link { agent: agent.clone(), revision: entry.revision, session },
+            owner: entry.descriptor.metadata.owner.clone(),
+            on_behalf_of: Some(name("ana")),
+            parents: Vec::new(),
+            autonomy: registry.autonomy(agent, entry.revision).unwrap_or(Autonomy::Shadow),
+        };
+        Start { principal, key: key.to_owned(), trace: TraceId(session.as_u128()), case: None }
+    }
+
+    /// Waits until nobody is awake, no mail is due and nothing is unfinished; `false` if that never comes.
+    pub async fn rests(&self) -> bool {
+        let mut pause = Duration::from_millis(20);
+        let mut waited = Duration::ZERO;
+        while waited < LONGEST_UNREST {
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            if self.look().await == Ok(Look::Rests) {
+                return true;
+            }
+            pause = (pause * 2).min(LONGEST_LOOK);
+        }
+        false
+    }
+
+    async fn look(&self) -> Result<Look, DataError> {
+        let at_work = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
+        let unfinished = self.log.heads(at_work).await?;
+        let due = self.log.due(Shard(0), self.log.clock().now(), None, 1).await?.mail;
+        let rests = self.runtime.awake().is_empty() && unfinished.is_empty() && due.is_empty();
+        Ok(if rests { Look::Rests } else { Look::Works })
+    }
+
+    /// Stops as the server stops.
+    pub async fn stop(&self, drain: Duration) {
+        self.runtime.stop(drain).await;
+        self.log.stop().await;
+    }
+}

@@ -1,0 +1,343 @@
+//! The people of the simulated world and what they do: write, answer, say what came of a write, end, freeze and let go
+//! on. They tell the truth about what the upstream did, often do things twice, late, or without the right, and keep
+//! notes of everything.
+
+use std::time::Duration;
+
+use control::approval::{self, Answer};
+use control::{apply, people};
+use data::rows::InboxKey;
+use domain::clock::Clock;
+use domain::control::Scope;
+use domain::event::Resolution;
+use domain::id::{ApprovalId, CallId, Name, SessionId};
+use domain::mail::{Mail, MailBody};
+use domain::message::{Message, Origin, Role};
+use domain::principal::Caller;
+use serde_json::json;
+
+use crate::chance::Chance;
+use crate::node::{Node, name, person, with_instructions};
+use crate::world::World;
+
+/// Scripts that people give each agent, and how often.
+const SCRIPTS: [(&str, &[&str]); 6] = [
+    ("reader", &["look a", "look a & look b | file c", "file x & file y & look z", "for ever", "garbled | look a", ""]),
+    (
+        "payer",
+        &[
+            "pay 20",
+            "look a | pay 1500",
+            "look a & pay 1500 & pay 30 | pay 2000",
+            "wire 5",
+            "pay 10 & pay 11 | look b",
+            "unfit & garbled | unfit | garbled | look a",
+            "garbled & garbled & garbled & garbled & pay 5000",
+            "levitate | pay 3000",
+        ],
+    ),
+    ("careful", &["file a", "pay 5 & look a", "pay 5 & pay 6 & file b | file c"]),
+    ("tight", &["look a & look b & look c & look d", "pay 5 | pay 6", "look a | look b | look c | look d", "too long"]),
+    ("shade", &["look a | pay 50", "pay 500 & file a | look b", "file a & file b"]),
+    ("keeper", &["remember one & remember two | recall one", "calculate 2+3*4 & now", "recall two | remember three"]),
+];
+
+/// One thing that somebody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Somebody writes, to a new session or an old one.
+    Write,
+    /// The same mail once more.
+    WriteAgain,
+    /// Somebody answers a request for consent.
+    Answer,
+    /// Two people answer at once.
+    AnswerTwice,
+    /// Somebody answers what was over long ago, or may not answer.
+    AnswerWrongly,
+    /// Somebody says what came of a write.
+    Resolve,
+    /// Somebody ends a session.
+    Kill,
+    /// An administrator freezes something.
+    Freeze,
+    /// An administrator lets everything go on.
+    Thaw,
+    /// An administrator applies an agent's descriptor with other instructions.
+    Apply,
+    /// The upstream goes away, or comes back.
+    Unplug,
+}
+
+/// How often people do what.
+const DEEDS: [(u32, Deed); 11] = [
+    (12, Deed::Write),
+    (3, Deed::WriteAgain),
+    (8, Deed::Answer),
+    (2, Deed::AnswerTwice),
+    (2, Deed::AnswerWrongly),
+    (7, Deed::Resolve),
+    (1, Deed::Kill),
+    (1, Deed::Freeze),
+    (2, Deed::Thaw),
+    (1, Deed::Apply),
+    (1, Deed::Unplug),
+];
+
+/// The people, and what they remember.
+pub struct People {
+    chance: Chance,
+    sessions: Vec<SessionId>,
+    mails: Vec<Mail>,
+    asked: Vec<ApprovalId>,
+    frozen: Vec<Scope>,
+    unplugged: bool,
+    notes: Vec<String>,
+}
+
+impl People {
+    /// Of a seed.
+    pub fn new(seed: u64) -> Self {
+        let chance = Chance::new(seed, "people");
+        let (sessions, mails, asked) = (Vec::new(), Vec::new(), Vec::new());
+        People { chance, sessions, mails, asked, frozen: Vec::new(), unplugged: false, notes: Vec::new() }
+    }
+
+    /// What they did, and how that went.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Every session that they wrote to.
+    pub fn sessions(&self) -> &[SessionId] {
+        &self.sessions
+    }
+
+    /// What they draw.
+    pub(crate) fn chance(&self) -> &Chance {
+        &self.chance
+    }
+
+    /// One deed, and a while.
+    pub async fn act(&mut self, world: &World, node: &Node) {
+        let deed = self.chance.weighed(&DEEDS);
+        self.note(world, format!("{deed:?}"));
+        let told = match deed {
+            Deed::Write => self.write(node).await,
+            Deed::WriteAgain => self.write_again(node).await,
+            Deed::Answer => self.answer(node).await,
+            Deed::AnswerTwice => self.answer_twice(node).await,
+            Deed::AnswerWrongly => self.answer_wrongly(world, node).await,
+            Deed::Resolve => self.resolve(world, node).await,
+            Deed::Kill => self.kill(node).await,
+            Deed::Freeze => self.freeze(world, node).await,
+            Deed::Thaw => self.thaw(world, node).await,
+            Deed::Apply => self.apply(node).await,
+            Deed::Unplug => self.unplug(world),
+        };
+        self.note(world, told);
+        let longest = self.chance.weighed(&[(4, 0), (6, 50), (6, 5_000), (2, 120_000), (1, 3_000_000)]);
+        tokio::time::sleep(Duration::from_millis(self.chance.below(longest) as u64)).await;
+    }
+
+    /// Notes something down.
+    pub(crate) fn note(&mut self, world: &World, what: String) {
+        self.notes.push(format!("{} {what}", world.clock.now()));
+    }
+
+    async fn write(&mut self, node: &Node) -> String {
+        let (agent, scripts) = self.chance.pick(&SCRIPTS);
+        let (agent, key) = (name(agent), format!("k{}", self.chance.below(3)));
+        let words = *self.chance.pick(scripts);
+        let start = node.start_of(&agent, &key);
+        let session = start.principal.link.session;
+        let id = format!("msg-{}", self.mails.len()).parse().expect("a short word is a mail id");
+        let message = Message::text(Role::Person, Origin::Person, words);
+        let body = MailBody::Message { start: Box::new(start), from: Some(name("ana")), message };
+        let mail = Mail { id, session, due: node.log.clock().now(), body };
+        self.mails.push(mail.clone());
+        if !self.sessions.contains(&session) {
+            self.sessions.push(session);
+        }
+        let accepted = node.runtime.accept(mail).await;
+        format!("to {agent} {key} ({session}): {words:?}: {}", outcome(&accepted))
+    }
+
+    async fn write_again(&mut self, node: &Node) -> String {
+        if self.mails.is_empty() {
+            return "nothing was written".to_owned();
+        }
+        let mail = self.chance.pick(&self.mails).clone();
+        let id = mail.id.clone();
+        format!("{id}: {}", outcome(&node.runtime.accept(mail).await))
+    }
+
+    async fn waits(&mut self, node: &Node) -> (Vec<ApprovalId>, Vec<CallId>) {
+        let (mut approvals, mut doubts) = (Vec::new(), Vec::new());
+        for item in node.log.inbox().await.unwrap_or_default() {
+            match item.key {
+                InboxKey::Approval { approval } => approvals.push(approval),
+                InboxKey::InDoubt { call } => doubts.push(call),
+            }
+        }
+        let new: Vec<_> = approvals.iter().filter(|approval| !self.asked.contains(approval)).copied().collect();
+        self.asked.extend(new);
+        (approvals, doubts)
+    }
+
+    /// Yes, no, or yes to something else.
+    fn opinion(&self) -> Answer {
+        let amount = 1 + self.chance.below(2000);
+        let edited = json!({"to": "acme", "amount_usd": amount});
+        match self.chance.weighed(&[(6, 0), (2, 1), (2, 2)]) {
+            0 => Answer { approved: true, ..Answer::default() },
+            1 => Answer { reason: "rather not".to_owned(), ..Answer::default() },
+            _ => Answer { approved: true, edited: Some(edited), ..Answer::default() },
+        }
+    }
+
+    async fn answer(&mut self, node: &Node) -> String {
+        let (approvals, _) = self.waits(node).await;
+        if approvals.is_empty() {
+            return "nobody asks".to_owned();
+        }
+        let (approval, opinion) = (*self.chance.pick(&approvals), self.opinion());
+        let said = format!("{approval}: {opinion:?}");
+        format!("{said}: {}", outcome(&approval::answer(&node.gate, &person("ana"), approval, opinion).await))
+    }
+
+    async fn answer_twice(&mut self, node: &Node) -> String {
+        let (approvals, _) = self.waits(node).await;
+        if approvals.is_empty() {
+            return "nobody asks".to_owned();
+        }
+        let (approval, one, other) = (*self.chance.pick(&approvals), self.opinion(), self.opinion());
+        let (ana, ben) = (person("ana"), person("ben"));
+        let (first, second) = tokio::join!(
+            approval::answer(&node.gate, &ana, approval, one),
+            approval::answer(&node.gate, &ben, approval, other)
+        );
+        format!("{approval}: {}, {}", outcome(&first), outcome(&second))
+    }
+
+    async fn answer_wrongly(&mut self, world: &World, node: &Node) -> String {
+        self.waits(node).await;
+        if self.asked.is_empty() {
+            return "nobody asked".to_owned();
+        }
+        let approval = *self.chance.pick(&self.asked);
+        let eve = Caller::Person { name: name("eve"), groups: vec![name("elsewhere")] };
+        for caller in [Caller::Admin, eve, Caller::Agent { name: name("payer") }] {
+            if approval::answer(&node.gate, &caller, approval, self.opinion()).await.is_ok() {
+                world.watch.note(format!("{caller:?} answered {approval}"));
+            }
+        }
+        format!(
+            "{approval}: {}",
+            outcome(&approval::answer(&node.gate, &person("ben"), approval, self.opinion()).await)
+        )
+    }
+
+    async fn resolve(&mut self, world: &World, node: &Node) -> String {
+        let (_, doubts) = self.waits(node).await;
+        if doubts.is_empty() {
+            return "nothing is in doubt".to_owned();
+        }
+        let call = *self.chance.pick(&doubts);
+        let say = self.truth(world, call);
+        let said = format!("{call}: {say:?}");
+        format!("{said}: {}", outcome(&approval::resolve(&node.gate, &person("ana"), call, say).await))
+    }
+
+    /// What the upstream's own ledger says; or that it does not matter.
+    fn truth(&self, world: &World, call: CallId) -> Resolution {
+        if self.chance.per_mille(150) {
+            return Resolution::Abandon;
+        }
+        match world.watch.done(call) {
+            0 => Resolution::DidNot,
+            _ => Resolution::Happened { result: "it is in the ledger".to_owned() },
+        }
+    }
+
+    async fn kill(&mut self, node: &Node) -> String {
+        if self.sessions.is_empty() {
+            return "there is nobody".to_owned();
+        }
+        let session = *self.chance.pick(&self.sessions);
+        let body = MailBody::Kill { by: "admin".to_owned(), reason: "enough".to_owned() };
+        let id = format!("kill:{session}").parse().expect("a word and an id are a mail id");
+        let accepted = node.runtime.accept(Mail { id, session, due: node.log.clock().now(), body }).await;
+        format!("{session}: {}", outcome(&accepted))
+    }
+
+    async fn freeze(&mut self, world: &World, node: &Node) -> String {
+        let agent = name(self.chance.pick(&SCRIPTS).0);
+        let one = self.sessions.first().map(|_| *self.chance.pick(&self.sessions));
+        let what = match (self.chance.weighed(&[(1, 0), (3, 1), (2, 2)]), one) {
+            (0, _) => Scope::All,
+            (2, Some(session)) => Scope::Session { session },
+            _ => Scope::Agent { agent },
+        };
+        self.frozen.push(what.clone());
+        let frozen = people::freeze(&node.gate, &Caller::Admin, &what, "stop").await;
+        if frozen.is_ok() {
+            world.watch.froze(what.clone());
+        }
+        format!("{what:?}: {}", outcome(&frozen))
+    }
+
+    /// Lets everything go on that somebody froze, or tried to.
+    pub(crate) async fn thaw(&mut self, world: &World, node: &Node) -> String {
+        let mut told = Vec::new();
+        for what in std::mem::take(&mut self.frozen) {
+            world.watch.thaws(&what);
+            let thawed = people::unfreeze(&node.gate, &Caller::Admin, &what).await;
+            told.push(format!("{what:?}: {}", outcome(&thawed)));
+            if thawed.is_err() {
+                self.frozen.push(what);
+            }
+        }
+        told.join(", ")
+    }
+
+    /// The same agent with other instructions: another revision, which makes void what people consented to.
+    async fn apply(&mut self, node: &Node) -> String {
+        let agent: Name = name(self.chance.pick(&SCRIPTS).0);
+        let text = format!("You are the {}th.", self.mails.len());
+        let descriptors = with_instructions(&agent, &text);
+        let applied = apply::apply(&node.gate, &Caller::Admin, descriptors, false).await;
+        format!("{agent}: {}", outcome(&applied))
+    }
+
+    fn unplug(&mut self, world: &World) -> String {
+        self.unplugged = !self.unplugged;
+        world.upstream.unreachable(self.unplugged.then_some("it is unplugged"));
+        format!("unplugged: {}", self.unplugged)
+    }
+
+    /// Everything goes on, and whatever waits for a person gets an answer. `false`: nothing waited.
+    pub(crate) async fn settle(&mut self, world: &World, node: &Node) -> bool {
+        let thawed = self.thaw(world, node).await;
+        self.note(world, format!("at last: {thawed}"));
+        world.upstream.unreachable(None);
+        let (approvals, doubts) = self.waits(node).await;
+        let waited = !approvals.is_empty() || !doubts.is_empty();
+        for approval in approvals {
+            let answered = approval::answer(&node.gate, &person("ben"), approval, self.opinion()).await;
+            self.note(world, format!("at last {approval}: {}", outcome(&answered)));
+        }
+        for call in doubts {
+            let resolved = approval::resolve(&node.gate, &person("ben"), call, self.truth(world, call)).await;
+            self.note(world, format!("at last {call}: {}", outcome(&resolved)));
+        }
+        waited
+    }
+}
+
+fn outcome<T, E: std::fmt::Display>(result: &Result<T, E>) -> String {
+    match result {
+        Ok(_) => "done".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,48 @@
+//! What the simulated model says: a person's message is its script. `look a & pay 1500 | file b` uses two tools at
+//! once and then a third; when the script is over it says so. It looks at nothing but the conversation, so that a call
+//! that is repeated gets the same answer.
+
+use domain::call::Stop;
+use domain::message::Role;
+use models::provider::Request;
+use models::scripted::Reply;
+use serde_json::json;
+
+/// What the model says to this request.
+pub fn reply(request: &Request) -> Reply {
+    let messages = &request.messages;
+    let asked = messages.iter().rposition(|message| message.role == Role::Person).unwrap_or(0);
+    let script = messages.get(asked).map(|message| message.words()).unwrap_or_default();
+    let since = messages.iter().skip(asked);
+    let round = since.filter(|message| message.role == Role::Agent).count();
+    if script == "for ever" {
+        return Reply::text(format!("round {round}")).using("look", json!({"item": format!("{round}")}));
+    }
+    match script.split(" | ").nth(round) {
+        Some("too long") => Reply::text("and so on").stopping(Stop::Length),
+        Some(step) if !step.is_empty() => step.split(" & ").fold(because(step), |reply, part| using(reply, part)),
+        Some(_) | None => Reply::text(format!("Done: {script}")),
+    }
+}
+
+fn because(step: &str) -> Reply {
+    Reply::text(format!("Next: {step}")).because(format!("The script says {step}."))
+}
+
+fn using(reply: Reply, part: &str) -> Reply {
+    let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
+    let amount = rest.parse::<i64>().unwrap_or(1);
+    match verb {
+        "look" => reply.using("look", json!({"item": rest})),
+        "pay" => reply.using("pay", json!({"to": "acme", "amount_usd": amount})),
+        "wire" => reply.using("wire", json!({"amount_usd": amount})),
+        "file" => reply.using("file", json!({"name": rest})),
+        "remember" => reply.using("remember", json!({"text": rest})),
+        "recall" => reply.using("recall", json!({"query": rest})),
+        "calculate" => reply.using("calculate", json!({"expression": rest})),
+        "now" => reply.using("now", json!({})),
+        "garbled" => reply.using_malformed("look", "{\"item\": "),
+        "unfit" => reply.using("look", json!({"item": 7})),
+        other => reply.using(other, json!({})),
+    }
+}

@@ -1,0 +1,267 @@
+//! A store around a store. Its answers are late, are lost on either side of what they answer, or are no; now and then
+//! another node takes the shard. It changes nothing else: what it lets through is what the store below does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use data::rows::InboxItem;
+use data::store::{
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
+    History, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter,
+    SpendRow, Store, StoreError, View, ViewBatch, Views,
+};
+use domain::clock::Timestamp;
+use domain::id::{Digest, Name, Pos, SessionId, Shard};
+
+use crate::chance::Chance;
+use crate::life::{Boundary, Life, Side};
+use crate::watch::Watch;
+use crate::weather::Sky;
+
+/// The longest that the store takes for an answer, in milliseconds.
+const SLOWEST_MS: usize = 40;
+/// How long a commit can be under way after its answer was given up, in milliseconds.
+const LATEST_MS: usize = 200;
+
+/// What becomes of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing is written, and nobody knows.
+    Lost,
+    /// It is written, and nobody knows.
+    Landed,
+    /// Nobody knows, and then it arrives.
+    Late,
+    /// No: the store does not answer.
+    Refused,
+    /// No: the disk is full.
+    Full,
+    /// Another node has taken the shards.
+    Fenced,
+}
+
+/// The store around a store.
+pub struct Faulty {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) life: Arc<Life>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) sky: Arc<Sky>,
+    pub(crate) chance: Chance,
+}
+
+fn lost() -> StoreError {
+    StoreError::Unknown("the line went dead".to_owned())
+}
+
+fn no(fate: Fate) -> StoreError {
+    match fate {
+        Fate::Full => StoreError::Full { path: PathBuf::from("memory") },
+        Fate::Lost | Fate::Landed | Fate::Late | Fate::Refused | Fate::Fenced => {
+            StoreError::Unavailable("it is busy".to_owned())
+        }
+    }
+}
+
+impl Faulty {
+    fn fate(&self, fates: &[Fate]) -> Option<Fate> {
+        self.chance.per_mille(self.sky.now().writes).then(|| *self.chance.pick(fates))
+    }
+
+    /// On the way to the store, or back.
+    async fn way(&self) {
+        self.life.goes_on().await;
+        if self.chance.per_mille(self.sky.now().slow) {
+            tokio::time::sleep(Duration::from_millis(self.chance.below(SLOWEST_MS) as u64)).await;
+            self.life.goes_on().await;
+        }
+    }
+
+    async fn read(&self) -> Result<(), StoreError> {
+        self.way().await;
+        match self.chance.per_mille(self.sky.now().reads) {
+            true => Err(no(Fate::Refused)),
+            false => Ok(()),
+        }
+    }
+
+    async fn written(&self, batch: Batch) -> Result<Answer, StoreError> {
+        let answer = self.inner.commit(batch.clone()).await?;
+        let parts = batch.parts.into_iter().filter(|part| !answer.fenced.contains(&part.shard)).collect();
+        self.watch.committed(&Batch { parts });
+        Ok(answer)
+    }
+
+    /// A batch that is still under way when its answer is given up.
+    fn arrive_late(&self, batch: Batch) {
+        let (inner, watch) = (self.inner.clone(), self.watch.clone());
+        let after = Duration::from_millis(self.chance.below(LATEST_MS) as u64);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let landed = inner.commit(batch.clone()).await.is_ok_and(|answer| answer.fenced.is_empty());
+            if landed {
+                watch.committed(&batch);
+            }
+        });
+    }
+
+    /// A write that is not fenced: it happens or not, and its answer comes or not.
+    async fn simple<T: Send>(
+        &self,
+        write: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.way().await;
+        match self.fate(&[Fate::Lost, Fate::Landed, Fate::Refused, Fate::Full]) {
+            None => {
+                let answer = write.await;
+                self.way().await;
+                answer
+            }
+            Some(Fate::Landed) => {
+                write.await?;
+                Err(lost())
+            }
+            Some(Fate::Lost) => Err(lost()),
+            Some(fate) => Err(no(fate)),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    fn about(&self) -> &About {
+        self.inner.about()
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.read().await?;
+        self.inner.claim(claim).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Answer, StoreError> {
+        self.way().await;
+        if let Some(side) = self.life.reach(Boundary::Commit) {
+            if side == Side::After {
+                self.written(batch).await?;
+            }
+            self.life.die();
+            return std::future::pending().await;
+        }
+        match self.fate(&[Fate::Lost, Fate::Landed, Fate::Late, Fate::Refused, Fate::Full, Fate::Fenced]) {
+            None => {
+                let answer = self.written(batch).await;
+                self.way().await;
+                answer
+            }
+            Some(Fate::Landed) => {
+                self.written(batch).await?;
+                Err(lost())
+            }
+            Some(Fate::Lost) => Err(lost()),
+            Some(Fate::Late) => {
+                self.arrive_late(batch);
+                Err(lost())
+            }
+            Some(Fate::Fenced) => {
+                self.inner.claim(Claim { node: "another".to_owned(), shards: None }).await?;
+                self.written(batch).await
+            }
+            Some(fate) => Err(no(fate)),
+        }
+    }
+
+    async fn commit_control(&self, row: ControlRow) -> Result<ControlAnswer, StoreError> {
+        self.simple(self.inner.commit_control(row)).await
+    }
+
+    async fn post(&self, mail: Vec<MailRow>) -> Result<(), StoreError> {
+        self.simple(self.inner.post(mail)).await
+    }
+
+    async fn due(
+        &self,
+        shard: Shard,
+        now: Timestamp,
+        after: Option<DueCursor>,
+        limit: usize,
+    ) -> Result<Due, StoreError> {
+        self.read().await?;
+        self.inner.due(shard, now, after, limit).await
+    }
+
+    async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {
+        self.read().await?;
+        self.inner.history(session, shard).await
+    }
+
+    async fn tail(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
+        self.read().await?;
+        self.inner.tail(shard, after, limit).await
+    }
+
+    async fn keys(&self, sessions: &[SessionId]) -> Result<Vec<KeyRow>, StoreError> {
+        self.read().await?;
+        self.inner.keys(sessions).await
+    }
+
+    async fn heads(&self, filter: &HeadFilter) -> Result<Vec<HeadRow>, StoreError> {
+        self.read().await?;
+        self.inner.heads(filter).await
+    }
+
+    async fn text(&self, hash: Digest) -> Result<Option<String>, StoreError> {
+        self.read().await?;
+        self.inner.text(hash).await
+    }
+
+    async fn holdings(&self, shard: Shard) -> Result<Vec<HoldingRow>, StoreError> {
+        self.read().await?;
+        self.inner.holdings(shard).await
+    }
+
+    async fn draw(&self, draw: Draw) -> Result<i64, StoreError> {
+        self.simple(self.inner.draw(draw)).await
+    }
+
+    async fn inbox(&self) -> Result<Vec<InboxItem>, StoreError> {
+        self.read().await?;
+        self.inner.inbox().await
+    }
+
+    async fn recall(&self, agent: &Name, now: Timestamp, limit: usize) -> Result<Vec<MemoryRow>, StoreError> {
+        self.read().await?;
+        self.inner.recall(agent, now, limit).await
+    }
+
+    async fn forget(&self, what: Forget) -> Result<u64, StoreError> {
+        self.simple(self.inner.forget(what)).await
+    }
+}
+
+#[async_trait]
+impl Views for Faulty {
+    async fn cursor(&self, view: View, shard: Shard) -> Result<Pos, StoreError> {
+        self.inner.cursor(view, shard).await
+    }
+
+    async fn apply_view(&self, batch: ViewBatch) -> Result<bool, StoreError> {
+        self.inner.apply_view(batch).await
+    }
+
+    async fn reset_view(&self, view: View) -> Result<(), StoreError> {
+        self.inner.reset_view(view).await
+    }
+
+    async fn spend(&self, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
+        self.inner.spend(filter).await
+    }
+
+    async fn results(&self, filter: &ResultFilter) -> Result<Vec<ResultRow>, StoreError> {
+        self.inner.results(filter).await
+    }
+
+    async fn leaves(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<LeafRow>, StoreError> {
+        self.inner.leaves(shard, after, limit).await
+    }
+}

@@ -1,0 +1,159 @@
+//! Somebody who watches from outside and trusts nobody: what was durable when something left the node, what had been
+//! frozen by then, and what was really done. Whatever must never happen is noted at the moment that it does.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use data::store::Batch;
+use domain::control::Scope;
+use domain::id::{CallId, Digest, Name, SessionId};
+use domain::principal::Mode;
+use gateway::upstream::ToolCall;
+use serde_json::Value;
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Watch(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Grows with every durable commit and every freeze.
+    tick: u64,
+    /// Durable intents by call: what would be sent, and since when.
+    calls: BTreeMap<CallId, Vec<Intended>>,
+    /// Durable intents to ask a model, by what would be sent.
+    models: BTreeMap<Digest, Vec<(SessionId, u64)>>,
+    sessions: BTreeMap<SessionId, (Name, Mode)>,
+    frozen: Vec<(Scope, u64)>,
+    done: BTreeMap<CallId, u32>,
+    wrong: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Intended {
+    arguments: Option<Digest>,
+    since: u64,
+}
+
+impl Watch {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A batch became durable.
+    pub(crate) fn committed(&self, batch: &Batch) {
+        let mut seen = self.seen();
+        seen.tick += 1;
+        let since = seen.tick;
+        for part in &batch.parts {
+            for head in &part.heads {
+                seen.sessions.insert(head.session, (head.head.agent.clone(), head.head.mode));
+            }
+            for record in &part.records {
+                let session = record.envelope.session;
+                for header in &record.envelope.headers {
+                    let call = CallId { session, ordinal: header.call.unwrap_or(0) };
+                    match (header.k.as_str(), header.args) {
+                        ("call_requested", arguments) => {
+                            seen.calls.entry(call).or_default().push(Intended { arguments, since });
+                        }
+                        ("model_requested", Some(request)) => {
+                            seen.models.entry(request).or_default().push((session, since));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// A freeze was acknowledged.
+    pub fn froze(&self, what: Scope) {
+        let mut seen = self.seen();
+        seen.tick += 1;
+        let since = seen.tick;
+        seen.frozen.push((what, since));
+    }
+
+    /// Somebody begins to let it go on.
+    pub fn thaws(&self, what: &Scope) {
+        self.seen().frozen.retain(|(frozen, _)| frozen != what);
+    }
+
+    /// A model is asked with these bytes.
+    pub(crate) fn asked(&self, agent: &Name, body: &[u8]) {
+        let mut seen = self.seen();
+        let intents = seen.models.get(&Digest::of(body)).cloned().unwrap_or_default();
+        if intents.is_empty() {
+            seen.wrong.push(format!("{agent} asked its model, and no record intends it"));
+        } else if intents.iter().all(|(session, since)| seen.is_stopped(*session, *since)) {
+            seen.wrong.push(format!("{agent} asked its model after a freeze was acknowledged"));
+        }
+    }
+
+    /// A tool is used; `writes` if that may be done once only, `does` if it does what it is asked.
+    pub(crate) fn used(&self, used: &ToolCall, writes: bool, does: bool) {
+        let mut seen = self.seen();
+        let Ok(call) = used.idempotency_key.parse::<CallId>() else {
+            seen.wrong.push(format!("{} was used with the key {:?}", used.tool, used.idempotency_key));
+            return;
+        };
+        let arguments = Digest::of_json(&Value::Object(used.arguments.clone()));
+        let latest = seen.calls.get(&call).and_then(|intents| intents.last());
+        let wrong = match latest {
+            None => Some("no record intends it"),
+            Some(intended) if intended.arguments != Some(arguments) => Some("its record intends other arguments"),
+            Some(intended) if seen.is_stopped(call.session, intended.since) => Some("a freeze was acknowledged before"),
+            Some(_) if writes && seen.is_shadow(call.session) => Some("its session is in shadow"),
+            Some(_) => None,
+        };
+        seen.wrong.extend(wrong.map(|why| format!("{call} used {}, and {why}", used.tool)));
+        if does {
+            let times = seen.done.entry(call).or_default();
+            *times += 1;
+            let doubled = (writes && *times > 1).then(|| format!("{call} did {} {times} times", used.tool));
+            seen.wrong.extend(doubled);
+        }
+    }
+
+    /// How often a call was really done.
+    pub fn done(&self, call: CallId) -> u32 {
+        self.seen().done.get(&call).copied().unwrap_or(0)
+    }
+
+    /// Every call that was really done.
+    pub fn all_done(&self) -> Vec<CallId> {
+        self.seen().done.keys().copied().collect()
+    }
+
+    /// Notes what must not be.
+    pub fn note(&self, wrong: String) {
+        self.seen().wrong.push(wrong);
+    }
+
+    /// What must not be and was.
+    pub fn wrong(&self) -> Vec<String> {
+        self.seen().wrong.clone()
+    }
+}
+
+impl Seen {
+    /// Whether a freeze of this session had been acknowledged before its intent was durable.
+    fn is_stopped(&self, session: SessionId, since: u64) -> bool {
+        self.frozen.iter().any(|(what, frozen)| *frozen < since && self.covers(what, session))
+    }
+
+    fn covers(&self, what: &Scope, session: SessionId) -> bool {
+        match what {
+            Scope::All => true,
+            Scope::Session { session: frozen } => *frozen == session,
+            Scope::Agent { agent } => self.sessions.get(&session).is_some_and(|(of, _)| of == agent),
+            // Nobody freezes these here.
+            Scope::Revision { .. } | Scope::Person { .. } => false,
+        }
+    }
+
+    fn is_shadow(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|(_, mode)| *mode == Mode::Shadow)
+    }
+}

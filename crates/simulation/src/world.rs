@@ -1,0 +1,97 @@
+//! What outlives a node: time, the store's content, the upstream, the model API, and who watches. A node lives in a
+//! runtime of its own, on one thread with paused time; when it dies the runtime is dropped and every task with it.
+
+use std::sync::Arc;
+
+use data::sqlite::SqliteStore;
+use domain::clock::Clock;
+use gateway::ScriptedUpstream;
+use tokio::runtime::Builder;
+
+use crate::chance::Chance;
+use crate::clock::SimClock;
+use crate::life::Life;
+use crate::node::{self, Node};
+use crate::provider::Wayward;
+use crate::store::Faulty;
+use crate::upstream::upstream;
+use crate::watch::Watch;
+use crate::weather::Sky;
+
+/// A simulated world.
+pub struct World {
+    /// Its seed.
+    pub seed: u64,
+    /// Its time.
+    pub clock: Arc<SimClock>,
+    /// How the node's life ends.
+    pub life: Arc<Life>,
+    /// Who watches from outside.
+    pub watch: Arc<Watch>,
+    /// The weather.
+    pub sky: Arc<Sky>,
+    /// The other side.
+    pub upstream: ScriptedUpstream,
+    pub(crate) store: Arc<Faulty>,
+    pub(crate) model: Arc<Wayward>,
+}
+
+impl World {
+    /// A calm world, in which the descriptors are applied and the people are known.
+    pub fn new(seed: u64) -> Self {
+        let (life, watch, sky) = (Arc::new(Life::new(seed)), Arc::<Watch>::default(), Arc::<Sky>::default());
+        let clock = Arc::new(SimClock::new(seed));
+        let inner = SqliteStore::in_memory(clock.clone()).expect("a store in memory opens");
+        let shared = || (life.clone(), watch.clone(), sky.clone());
+        let store = Faulty {
+            inner: Arc::new(inner),
+            life: life.clone(),
+            watch: watch.clone(),
+            sky: sky.clone(),
+            chance: Chance::new(seed, "store"),
+        };
+        let upstream = upstream(seed, shared());
+        let model = Arc::new(Wayward::new(seed, shared()));
+        let world = World { seed, clock, life, watch, sky, upstream, store: Arc::new(store), model };
+        let founded = world.run(node::found(&world)).expect("nobody dies in a calm world");
+        founded.expect("a calm store takes everything");
+        world
+    }
+
+    /// The same, with an upstream that keeps a file of what it did.
+    #[must_use]
+    pub fn keeping(self, file: std::path::PathBuf) -> Self {
+        World { upstream: self.upstream.keeping(file), ..self }
+    }
+
+    /// Starts a node and does something with it. `None`: it died meanwhile. Either way it is gone afterwards, and what
+    /// is not in the store is lost.
+    pub fn live<T>(&self, deeds: impl AsyncFnOnce(&Node) -> T) -> Option<T> {
+        self.run(async {
+            let node = Node::start(self).await;
+            deeds(&node).await
+        })
+    }
+
+    /// One life: a runtime with paused time, and what is done in it.
+    fn run<T>(&self, life: impl Future<Output = T>) -> Option<T> {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime without a driver starts");
+        self.life.begin();
+        runtime.block_on(async {
+            self.clock.begin_life();
+            let came_to = tokio::select! {
+                biased;
+                () = self.life.over() => None,
+                came_to = life => Some(came_to),
+            };
+            self.clock.end_life();
+            came_to
+        })
+    }
+
+    /// The world's clock, as everybody takes it.
+    pub(crate) fn time(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+}
