@@ -1,0 +1,90 @@
+//! One call: why it was made, and what came of it where nobody knows.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use control::approval;
+use data::explain::{Explanation, render};
+use data::trace::Trace;
+use domain::event::Resolution;
+use domain::id::CallId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Body, Id, Params};
+use crate::app::App;
+use crate::auth::Who;
+use crate::error::{ApiError, ApiResult};
+
+/// How an explanation is shown.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct As {
+    #[serde(default, rename = "as")]
+    form: Option<String>,
+}
+
+/// From a call back to who wanted it: JSON, or `as=text` in words.
+pub(crate) async fn explain(
+    State(app): State<App>,
+    _: Who,
+    Id(call): Id<CallId>,
+    Params(form): Params<As>,
+) -> ApiResult<Response> {
+    let explanation = explanation(&app, call).await?;
+    Ok(match form.form.as_deref() {
+        None | Some("json") => Json(explanation).into_response(),
+        Some("text") => render(&explanation).into_response(),
+        Some(other) => {
+            return Err(ApiError::bad(
+                format!("an explanation is shown as json or text, not {other}"),
+                "leave `as` out",
+            ));
+        }
+    })
+}
+
+/// Why a call was made.
+pub(crate) async fn explanation(app: &App, call: CallId) -> ApiResult<Explanation> {
+    let records = app.records(call.session).await?;
+    let trace = Trace::of(&records).ok_or_else(|| ApiError::erased(call.session))?;
+    let registry = app.gate.registry();
+    let entry = registry.revision(&trace.agent, trace.revision);
+    let instructions = entry.map(|entry| entry.descriptor.spec.instructions.text().clone());
+    Explanation::of(call, &records, instructions.as_deref().unwrap_or_default())
+        .ok_or_else(|| ApiError::not_found(format!("call {call}")))
+}
+
+/// What a person says of a write in doubt.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Said {
+    say: String,
+    #[serde(default)]
+    result: Option<String>,
+}
+
+/// Says what came of a write in doubt.
+pub(crate) async fn resolve(
+    State(app): State<App>,
+    who: Who,
+    Id(call): Id<CallId>,
+    Body(said): Body<Said>,
+) -> ApiResult<Json<Value>> {
+    approval::resolve(&app.gate, &who.0, call, resolution(&said)?).await?;
+    Ok(Json(json!({ "call": call, "say": said.say })))
+}
+
+fn resolution(said: &Said) -> ApiResult<Resolution> {
+    match said.say.as_str() {
+        "happened" => {
+            Ok(Resolution::Happened { result: said.result.clone().unwrap_or_else(|| "It happened.".to_owned()) })
+        }
+        "did_not" => Ok(Resolution::DidNot),
+        "abandon" => Ok(Resolution::Abandon),
+        other => Err(ApiError::bad(
+            format!("say happened, did_not or abandon, not {other:?}"),
+            "look where the call went, then say",
+        )),
+    }
+}

@@ -1,0 +1,21 @@
+//! Whether the process lives, and whether it can take work.
+
+use axum::extract::State;
+use data::store::HeadFilter;
+
+use crate::app::{App, Serving};
+use crate::error::{ApiError, ApiResult};
+
+/// The process lives.
+pub(crate) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// The store answers, and nobody asked the server to stop.
+pub(crate) async fn ready(State(app): State<App>) -> ApiResult<&'static str> {
+    if *app.serving.borrow() != Serving::Open {
+        return Err(ApiError::stopping());
+    }
+    app.log.heads(HeadFilter { limit: Some(1), ..HeadFilter::default() }).await?;
+    Ok("ready\n")
+}

@@ -1,0 +1,213 @@
+//! What waits for people, with what they need to decide, and what they say.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use control::approval::{self, Answer};
+use data::rows::{InboxItem, InboxKey};
+use data::trace::{CapabilityCall, Trace, What};
+use domain::capability::{CapabilityRef, Effect};
+use domain::clock::Timestamp;
+use domain::id::{ApprovalId, CallId, Name, SessionId};
+use domain::principal::Mode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Body, Id};
+use crate::app::App;
+use crate::auth::Who;
+use crate::error::ApiResult;
+
+/// Something that waits for a person, with what they need to decide.
+#[derive(Serialize)]
+pub(crate) struct Waiting {
+    pub id: String,
+    /// `approval` or `in_doubt`.
+    pub item: &'static str,
+    pub session: SessionId,
+    /// The caller's own name for the session.
+    pub key: String,
+    pub agent: Name,
+    /// Who may answer.
+    pub group: Name,
+    pub since: Timestamp,
+    pub expires: Option<Timestamp>,
+    /// The call that waits.
+    pub call: CallId,
+    /// The capability.
+    pub what: String,
+    /// What the call may change, where that is known.
+    pub effect: Option<Effect>,
+    /// The tool and the server that would be called, where that is known.
+    pub tool: Option<String>,
+    /// Why a person is asked: the rule.
+    pub reason: String,
+    /// Why the agent wants it: its reasoning directly above the call.
+    pub reasoning: Vec<String>,
+    /// What it was asked to do, and by whom.
+    pub task: Option<Task>,
+    pub value_usd_micros: Option<i64>,
+    pub arguments: Value,
+    pub scripted: bool,
+    pub mode: Mode,
+    pub next: String,
+}
+
+/// What an agent was asked to do.
+#[derive(Clone, Serialize)]
+pub(crate) struct Task {
+    /// The person; `None`: a trigger or an administrator.
+    pub from: Option<Name>,
+    pub text: String,
+}
+
+/// Everything that waits, oldest first.
+pub(crate) async fn list(State(app): State<App>, _: Who) -> ApiResult<Json<Vec<Waiting>>> {
+    Ok(Json(waiting(&app).await?))
+}
+
+/// Everything that waits, oldest first. A session that cannot be read does not hide the others.
+pub(crate) async fn waiting(app: &App) -> ApiResult<Vec<Waiting>> {
+    let mut traces: BTreeMap<SessionId, Result<Trace, String>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for item in app.log.inbox().await? {
+        if !traces.contains_key(&item.session) {
+            traces.insert(item.session, trace(app, item.session).await);
+        }
+        all.push(with_details(app, &item, traces.get(&item.session)));
+    }
+    all.sort_by_key(|waiting| (waiting.since, waiting.call));
+    Ok(all)
+}
+
+async fn trace(app: &App, session: SessionId) -> Result<Trace, String> {
+    let records = app.records(session).await.map_err(|error| error.reason().to_owned())?;
+    Trace::of(&records).ok_or_else(|| "what the session said was erased".to_owned())
+}
+
+fn with_details(app: &App, item: &InboxItem, trace: Option<&Result<Trace, String>>) -> Waiting {
+    let call = match item.key {
+        InboxKey::Approval { approval } => approval.call,
+        InboxKey::InDoubt { call } => call,
+    };
+    let mut waiting = bare(item, call);
+    match trace {
+        Some(Ok(trace)) => tell(&mut waiting, app, trace, item.key),
+        Some(Err(reason)) => waiting.reason.clone_from(reason),
+        None => {}
+    }
+    waiting
+}
+
+fn bare(item: &InboxItem, call: CallId) -> Waiting {
+    let (kind, next) = match item.key {
+        InboxKey::Approval { approval } => (
+            "approval",
+            format!("ostler approve {approval} --as PERSON, or ostler deny {approval} --as PERSON --reason WHY"),
+        ),
+        InboxKey::InDoubt { call } => {
+            ("in_doubt", format!("ostler resolve {call} happened|did-not|abandon --as PERSON"))
+        }
+    };
+    Waiting {
+        id: item.key.to_string(),
+        item: kind,
+        session: item.session,
+        key: String::new(),
+        agent: item.agent.clone(),
+        group: item.group.clone(),
+        since: item.since,
+        expires: item.expires,
+        call,
+        what: String::new(),
+        effect: None,
+        tool: None,
+        reason: String::new(),
+        reasoning: Vec::new(),
+        task: None,
+        value_usd_micros: None,
+        arguments: Value::Null,
+        scripted: false,
+        mode: Mode::Live,
+        next,
+    }
+}
+
+/// What the session's own record says of it.
+fn tell(waiting: &mut Waiting, app: &App, trace: &Trace, key: InboxKey) {
+    waiting.key.clone_from(&trace.key);
+    waiting.scripted = trace.scripted;
+    waiting.mode = trace.mode;
+    let Some(at) = trace.steps.iter().position(|step| is(&step.what, waiting.call)) else { return };
+    let What::Capability(wanted) = &trace.steps[at].what else { return };
+    waiting.task = trace.steps[..at].iter().rev().find_map(|step| match &step.what {
+        What::Message { from, text, .. } => Some(Task { from: from.clone(), text: text.clone() }),
+        _ => None,
+    });
+    waiting.what.clone_from(&wanted.name);
+    waiting.reasoning.clone_from(&wanted.reasoning);
+    waiting.value_usd_micros = wanted.value_usd_micros;
+    waiting.arguments = wanted.arguments.as_ref().unwrap_or(&wanted.wanted).clone();
+    waiting.effect = wanted.effect;
+    describe(waiting, app, wanted);
+    waiting.reason = match key {
+        InboxKey::Approval { approval } => {
+            let asked = wanted.consents.iter().rev().find(|consent| consent.request.approval == approval);
+            asked.map(|consent| consent.request.reason.clone()).unwrap_or_default()
+        }
+        InboxKey::InDoubt { .. } => {
+            "it was sent, and nobody knows what came of it: look where it went, then say".to_owned()
+        }
+    };
+}
+
+fn is(what: &What, call: CallId) -> bool {
+    matches!(what, What::Capability(wanted) if wanted.call == call)
+}
+
+/// Which tool of which server it is, as the catalog has it now.
+fn describe(waiting: &mut Waiting, app: &App, wanted: &CapabilityCall) {
+    let Some(CapabilityRef::External(name)) = &wanted.capability else { return };
+    if let Some(entry) = app.gate.registry().capability(name) {
+        let spec = &entry.descriptor.spec;
+        waiting.effect = waiting.effect.or(Some(spec.effect));
+        waiting.tool = Some(format!("{} of {}", spec.tool, spec.server));
+    }
+}
+
+/// What a person says to a request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Said {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    edited: Option<Value>,
+}
+
+/// Yes.
+pub(crate) async fn approve(
+    State(app): State<App>,
+    who: Who,
+    Id(id): Id<ApprovalId>,
+    Body(said): Body<Said>,
+) -> ApiResult<Json<Value>> {
+    answer(&app, &who, id, Answer { approved: true, reason: said.reason, edited: said.edited }).await
+}
+
+/// No.
+pub(crate) async fn deny(
+    State(app): State<App>,
+    who: Who,
+    Id(id): Id<ApprovalId>,
+    Body(said): Body<Said>,
+) -> ApiResult<Json<Value>> {
+    answer(&app, &who, id, Answer { approved: false, reason: said.reason, edited: said.edited }).await
+}
+
+/// Signs what a person says and posts it to the session that waits.
+async fn answer(app: &App, who: &Who, id: ApprovalId, said: Answer) -> ApiResult<Json<Value>> {
+    let verdict = approval::answer(&app.gate, &who.0, id, said).await?;
+    Ok(Json(json!({ "approval": id, "session": id.call.session, "verdict": verdict })))
+}

@@ -1,0 +1,199 @@
+//! Descriptors: applied, listed, shown, deleted.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use control::apply;
+use control::readiness::Condition;
+use control::registry::{AgentEntry, Entry, Registry};
+use domain::control::{Kind, Scope};
+use domain::descriptor::{self, Descriptor, Diagnostic, Protocol, Transport};
+use domain::id::{Digest, Name};
+use domain::principal::Autonomy;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Body, Params, Segments};
+use crate::app::App;
+use crate::auth::Who;
+use crate::error::{ApiError, ApiResult};
+
+/// Files to apply.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Files {
+    files: Vec<File>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A file, and the files that it refers to, by the paths as they are written in it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    path: String,
+    text: String,
+    #[serde(default)]
+    attachments: BTreeMap<String, String>,
+}
+
+/// Applies all descriptors of all files, or none.
+pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Files>) -> ApiResult<Json<Value>> {
+    who.admin()?;
+    let descriptors = parse(&files)?;
+    let applied = apply::apply(&app.gate, &who.0, descriptors, files.dry_run).await?;
+    Ok(Json(json!({ "applied": applied })))
+}
+
+fn parse(files: &Files) -> ApiResult<Vec<Descriptor>> {
+    let (mut descriptors, mut problems) = (Vec::new(), Vec::new());
+    for File { path, text, attachments } in &files.files {
+        match descriptor::parse_file(path, text, &|path| attachments.get(path).cloned()) {
+            Ok(parsed) => descriptors.extend(parsed),
+            Err(diagnostics) => problems.extend(diagnostics.iter().map(|diagnostic| drawn(diagnostic, text))),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(descriptors);
+    }
+    let count = problems.len();
+    let reason = if count == 1 { "one thing is wrong".to_owned() } else { format!("{count} things are wrong") };
+    Err(ApiError::unfit(reason, json!({ "diagnostics": problems })))
+}
+
+/// What is wrong, with a drawing of where.
+fn drawn(diagnostic: &Diagnostic, text: &str) -> Value {
+    let mut whole = json!(diagnostic);
+    whole["rendered"] = diagnostic.render(text).into();
+    whole
+}
+
+/// Which descriptors to list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    #[serde(default)]
+    kind: Option<Kind>,
+    #[serde(default)]
+    name: Option<Name>,
+}
+
+/// A descriptor, as it was applied.
+#[derive(Serialize)]
+pub(crate) struct Resource {
+    pub kind: Kind,
+    pub name: Name,
+    pub owner: Name,
+    pub revision: Digest,
+    pub applied: String,
+    pub by: String,
+    /// What it is, in a few words.
+    pub about: String,
+    pub ready: Vec<Condition>,
+    /// How much an agent may do on its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autonomy: Option<Autonomy>,
+    /// Whether a script stands in for its model.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub scripted: bool,
+    /// Why it is stopped, where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub descriptor: Value,
+}
+
+/// Descriptors; with its content, if one is named.
+pub(crate) async fn list(
+    State(app): State<App>,
+    _: Who,
+    Params(which): Params<Which>,
+) -> ApiResult<Json<Vec<Resource>>> {
+    let mut all = inventory(&app);
+    all.retain(|resource| which.kind.is_none_or(|kind| kind == resource.kind));
+    all.retain(|resource| which.name.as_ref().is_none_or(|name| *name == resource.name));
+    if which.name.is_none() {
+        all.iter_mut().for_each(|resource| resource.descriptor = Value::Null);
+    }
+    Ok(Json(all))
+}
+
+/// Everything applied, by kind and name.
+pub(crate) fn inventory(app: &App) -> Vec<Resource> {
+    let registry = app.gate.registry();
+    let agents = registry.agents().map(|(name, entry)| agent(app, &registry, name, entry));
+    let capabilities = registry.capabilities().map(|(_, entry)| {
+        let spec = &entry.descriptor.spec;
+        let about = format!("{} of {}, {}", spec.tool, spec.server, spec.effect);
+        resource(Descriptor::Capability((*entry.descriptor).clone()), entry, about)
+    });
+    let servers = registry.servers().map(|(_, entry)| {
+        let about = match &entry.descriptor.spec.transport {
+            Transport::Stdio { command, args } => {
+                args.iter().fold(command.clone(), |line, argument| format!("{line} {argument}"))
+            }
+            Transport::Http { url } => url.clone(),
+        };
+        resource(Descriptor::McpServer((*entry.descriptor).clone()), entry, about)
+    });
+    let providers = registry.providers().map(|(_, entry)| {
+        let (about, scripted) = match &entry.descriptor.spec.protocol {
+            Protocol::Anthropic { base_url, .. } => (format!("anthropic at {base_url}"), false),
+            Protocol::Scripted { script } => (format!("scripted ({script})"), true),
+        };
+        let provider = Descriptor::ModelProvider((*entry.descriptor).clone());
+        Resource { scripted, ..resource(provider, entry, about) }
+    });
+    agents.chain(capabilities).chain(servers).chain(providers).collect()
+}
+
+fn agent(app: &App, registry: &Registry, name: &Name, entry: &AgentEntry) -> Resource {
+    let AgentEntry { revision, descriptor, at, by, .. } = entry;
+    let spec = &descriptor.spec;
+    let tools = if spec.tools.len() == 1 { "1 tool".to_owned() } else { format!("{} tools", spec.tools.len()) };
+    let provider = registry.provider(&spec.model.provider).map(|entry| &entry.descriptor.spec.protocol);
+    let scopes = [Scope::All, Scope::Agent { agent: name.clone() }, Scope::Revision { revision: *revision }];
+    let entry = Entry { revision: *revision, descriptor: descriptor.clone(), at: *at, by: by.clone() };
+    let about = format!("{}/{}, {tools}", spec.model.provider, spec.model.name);
+    Resource {
+        ready: app.gate.ready(name),
+        autonomy: registry.autonomy(name, *revision),
+        scripted: matches!(provider, Some(Protocol::Scripted { .. })),
+        frozen: scopes.iter().find_map(|scope| registry.frozen(scope)).map(|freeze| freeze.reason.clone()),
+        ..resource(Descriptor::Agent((**descriptor).clone()), &entry, about)
+    }
+}
+
+fn resource<T>(whole: Descriptor, entry: &Entry<T>, about: String) -> Resource {
+    Resource {
+        kind: whole.kind(),
+        name: whole.name().clone(),
+        owner: whole.owner().clone(),
+        revision: entry.revision,
+        applied: entry.at.to_string(),
+        by: entry.by.clone(),
+        about,
+        ready: Vec::new(),
+        autonomy: None,
+        scripted: false,
+        frozen: None,
+        descriptor: whole.canonical(),
+    }
+}
+
+/// Deletes one.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    who: Who,
+    Segments((kind, name)): Segments<(Kind, Name)>,
+) -> ApiResult<StatusCode> {
+    apply::delete(&app.gate, &who.0, kind, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The JSON Schema of descriptors.
+pub(crate) async fn schema(_: Who) -> Json<Value> {
+    Json(descriptor::schema::schema())
+}

@@ -1,0 +1,246 @@
+//! Sessions: which there are, what they wait for, how they ended, what they did.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use data::rows::Head;
+use data::store::HeadFilter;
+use data::trace::{Trace, render_transcript, render_tree};
+use domain::clock::Timestamp;
+use domain::decision::Wait;
+use domain::id::{Name, SessionId};
+use domain::mail::{Mail, MailBody};
+use domain::session::{CallState, Phase, Session};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Body, Id, Params};
+use crate::app::{App, commits};
+use crate::auth::Who;
+use crate::error::{ApiError, ApiResult};
+
+/// How long one wait may hang, in milliseconds.
+const LONGEST_WAIT_MS: u64 = 25_000;
+/// How long a kill is waited for.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
+/// How many sessions one list has at most.
+const LONGEST_LIST: usize = 1000;
+
+/// Which sessions to list.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    #[serde(default)]
+    agent: Option<Name>,
+    #[serde(default)]
+    phase: Option<Phase>,
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// A session in a list.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    session: SessionId,
+    agent: Name,
+    revision: String,
+    key: String,
+    phase: Phase,
+    since: Timestamp,
+    waits_on: String,
+    scripted: bool,
+    mode: domain::principal::Mode,
+    awake: bool,
+}
+
+pub(crate) fn row(session: SessionId, head: Head, awake: &[SessionId]) -> Row {
+    Row {
+        session,
+        agent: head.agent,
+        revision: head.revision.short(),
+        key: head.key,
+        phase: head.phase,
+        since: head.since,
+        waits_on: head.waits_on,
+        scripted: head.scripted,
+        mode: head.mode,
+        awake: awake.contains(&session),
+    }
+}
+
+/// Sessions, latest change first.
+pub(crate) async fn list(State(app): State<App>, _: Who, Params(which): Params<Which>) -> ApiResult<Json<Vec<Row>>> {
+    let limit = which.limit.unwrap_or(LONGEST_LIST).min(LONGEST_LIST);
+    let phases = which.phase.into_iter().collect();
+    let filter = HeadFilter { agent: which.agent, phases, limit: Some(limit), ..HeadFilter::default() };
+    let awake = app.runtime.awake();
+    let heads = app.log.heads(filter).await?;
+    Ok(Json(heads.into_iter().map(|(session, head, _)| row(session, head, &awake)).collect()))
+}
+
+/// One session.
+pub(crate) async fn show(State(app): State<App>, _: Who, Id(id): Id<SessionId>) -> ApiResult<Json<Row>> {
+    let (head, _) = app.log.head(id).await?.ok_or_else(|| ApiError::not_found(format!("session {id}")))?;
+    Ok(Json(row(id, head, &app.runtime.awake())))
+}
+
+/// From which record on to wait.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct After {
+    #[serde(default)]
+    mail: Option<domain::id::MailId>,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+}
+
+/// How a session stands.
+#[derive(Serialize)]
+pub(crate) struct Standing {
+    session: SessionId,
+    phase: Phase,
+    /// Whether it has come to rest.
+    rests: bool,
+    /// Its last words, once it finished.
+    answer: Option<String>,
+    /// Why it failed, where it did.
+    failure: Option<String>,
+    /// Whether a budget was the reason.
+    budget: bool,
+    /// What it waits for.
+    waits: Vec<Wait>,
+    scripted: bool,
+    mode: domain::principal::Mode,
+}
+
+/// How the session stands, once it has taken the mail given and rests, or when time is up.
+pub(crate) async fn wait(
+    State(app): State<App>,
+    _: Who,
+    Id(id): Id<SessionId>,
+    Params(after): Params<After>,
+) -> ApiResult<Json<Standing>> {
+    let within = Duration::from_millis(after.timeout_ms.unwrap_or(LONGEST_WAIT_MS).min(LONGEST_WAIT_MS));
+    let mut progress = app.runtime.watch();
+    let mut stands = standing(&app, id, after.mail.as_ref()).await?;
+    let watch = async {
+        while stands.as_ref().is_none_or(|standing| !standing.rests) {
+            commits(&mut progress, id, within).await;
+            stands = standing(&app, id, after.mail.as_ref()).await?;
+        }
+        Ok::<_, ApiError>(())
+    };
+    tokio::select! {
+        looked = watch => looked?,
+        () = tokio::time::sleep(within) => {}
+        () = app.closed() => {}
+    }
+    stands.map(Json).ok_or_else(|| ApiError::not_found(format!("session {id} yet")))
+}
+
+/// How it stands; `None`: it does not exist yet.
+async fn standing(app: &App, id: SessionId, mail: Option<&domain::id::MailId>) -> ApiResult<Option<Standing>> {
+    let Some(past) = app.log.past(id).await? else { return Ok(None) };
+    let session = app.folded(id, past.records)?;
+    let taken = mail.is_none_or(|mail| session.consumed.contains(mail));
+    let resting = matches!(session.phase, Phase::Suspended | Phase::Finished | Phase::Failed | Phase::Killed);
+    let failure = match session.phase {
+        Phase::Failed => session.failure.clone(),
+        Phase::Killed => Some("the session was killed".to_owned()),
+        Phase::Ready | Phase::Running | Phase::Suspended | Phase::Finished => None,
+    };
+    Ok(Some(Standing {
+        session: id,
+        phase: session.phase,
+        rests: taken && resting,
+        answer: (session.phase == Phase::Finished).then(|| answer(&session)).flatten(),
+        budget: failure.as_ref().is_some_and(|why| why.starts_with("Refused (budget)")),
+        failure,
+        waits: waits(&session),
+        scripted: session.scripted,
+        mode: session.principal.mode(),
+    }))
+}
+
+fn answer(session: &Session) -> Option<String> {
+    session.answer().map(|message| message.words())
+}
+
+fn waits(session: &Session) -> Vec<Wait> {
+    let waits = session.open.values().filter_map(|open| match &open.state {
+        CallState::Waiting { wait } => Some(wait.clone()),
+        CallState::InDoubt { .. } => {
+            Some(Wait { why: domain::decision::WaitFor::InDoubt { call: open.id }, until: None })
+        }
+        CallState::Wanted | CallState::InFlight { .. } => None,
+    });
+    waits.collect()
+}
+
+/// How a trace is shown.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct As {
+    #[serde(default, rename = "as")]
+    form: Option<String>,
+}
+
+/// What it did, as a trace: JSON, or `as=tree` or `as=transcript` in words.
+pub(crate) async fn trace(
+    State(app): State<App>,
+    _: Who,
+    Id(id): Id<SessionId>,
+    Params(form): Params<As>,
+) -> ApiResult<Response> {
+    let trace = Trace::of(&app.records(id).await?).ok_or_else(|| ApiError::erased(id))?;
+    Ok(match form.form.as_deref() {
+        None | Some("json") => Json(trace).into_response(),
+        Some("tree") => render_tree(&trace).into_response(),
+        Some("transcript") => render_transcript(&trace).into_response(),
+        Some(other) => {
+            return Err(ApiError::bad(
+                format!("a trace is shown as json, tree or transcript, not {other}"),
+                "leave `as` out",
+            ));
+        }
+    })
+}
+
+/// Why it is ended.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Why {
+    #[serde(default)]
+    reason: String,
+}
+
+/// Ends a session for good. Answers once it has ended, or after a second.
+pub(crate) async fn kill(
+    State(app): State<App>,
+    who: Who,
+    Id(id): Id<SessionId>,
+    Body(why): Body<Why>,
+) -> ApiResult<Json<Value>> {
+    let session = app.session(id).await?;
+    who.admin_or_of(&session.principal.owner)?;
+    let body = MailBody::Kill { by: who.name(), reason: why.reason };
+    let mail = format!("kill:{id}").parse().map_err(|_| ApiError::unavailable("a mail id could not be made"))?;
+    let mut progress = app.runtime.watch();
+    app.runtime.accept(Mail { id: mail, session: id, due: app.clock.now(), body }).await?;
+    let ended = async {
+        loop {
+            let phase = app.log.head(id).await?.map(|(head, _)| head.phase);
+            if phase == Some(Phase::Killed) {
+                return ApiResult::Ok(());
+            }
+            commits(&mut progress, id, KILLED_WITHIN).await;
+        }
+    };
+    if let Ok(ended) = tokio::time::timeout(KILLED_WITHIN, ended).await {
+        ended?;
+    }
+    let phase = app.log.head(id).await?.map(|(head, _)| head.phase);
+    Ok(Json(json!({ "session": id, "phase": phase })))
+}

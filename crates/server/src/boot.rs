@@ -1,0 +1,199 @@
+//! The one wiring place: config → store → gate → doors → scheduler → router. It holds no rules.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use control::gate::Gate;
+use control::readiness::Checks;
+use control::{identity, people};
+use data::audit::Auditor;
+use data::commit::Log;
+use data::seal::Sealer;
+use data::sqlite::SqliteStore;
+use data::store::Store;
+use data::tail::Views;
+use domain::clock::{Clock, SystemClock};
+use domain::control::KeyHolder;
+use domain::principal::Caller;
+use execution::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, Serving};
+use crate::config::{Config, Secrets};
+use crate::console::session::Logins;
+use crate::routes;
+
+/// How long answers that are on their way may take once nothing new is done.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A server that runs.
+pub struct Running {
+    /// Its address.
+    pub url: String,
+    /// An administrator's key.
+    pub admin_key: String,
+    runtime: Runtime,
+    gateway: gateway::Door,
+    views: Views,
+    log: Log,
+    drain: Duration,
+    stop: watch::Sender<Serving>,
+    serving: JoinHandle<()>,
+}
+
+/// Starts a server and returns once it answers.
+///
+/// # Errors
+/// One sentence that says what is wrong and what to do: the data directory is held by another process, belongs to
+/// another program or a newer version, cannot be written; the address is taken.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Arc::new(SqliteStore::open(&config.data, clock.clone())?);
+    let sealer = Sealer::open(&config.data, &store.about(), clock.clone())?;
+    let approvals = sealer.derive("approvals");
+    let log = Log::open(store, sealer, clock.clone(), &format!("pid {}", std::process::id())).await?;
+    let gate = Gate::open(log.clone(), &approvals, checks(&config.secrets)).await?;
+    let models = models_door(&gate, &clock, &config);
+    let gateway = gateway_door(&gate, &clock, &config);
+    let views = Views::start(log.clone(), Some(Auditor::open(&log, &config.data)?));
+    let runtime = Runtime::start(log.clone(), models, gateway.clone(), execution::Options::default());
+    let listener = listen(config.listen).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let admin_key = admin_key(&gate, &config.data, &url).await?;
+    let (stop, serving) = watch::channel(Serving::Open);
+    let app = App {
+        log: log.clone(),
+        gate,
+        runtime: runtime.clone(),
+        clock,
+        logins: Arc::new(Logins::at(&url)),
+        views: views.clone(),
+        serving: serving.clone(),
+        url: url.clone(),
+    };
+    let serving = tokio::spawn(serve(listener, routes::router(app), serving));
+    Ok(Running { url, admin_key, runtime, gateway, views, log, drain: config.drain, stop, serving })
+}
+
+impl Running {
+    /// Stops: new work is refused, calls in flight end within the drain time, streams and waits are let go, views
+    /// catch up, a checkpoint is signed.
+    pub async fn stop(self) {
+        self.stop.send_replace(Serving::Draining);
+        self.runtime.stop(self.drain).await;
+        self.gateway.stop().await;
+        self.stop.send_replace(Serving::Closed);
+        let mut serving = self.serving;
+        if tokio::time::timeout(LAST_WORDS, &mut serving).await.is_err() {
+            serving.abort();
+        }
+        self.views.stop().await;
+        self.log.stop().await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be listened on: is another server there? give another with --listen")
+    })
+}
+
+async fn serve(listener: tokio::net::TcpListener, router: axum::Router, mut serving: watch::Receiver<Serving>) {
+    // Without this, small answers wait for the other side's delayed acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let stop = async move {
+        let _ = serving.wait_for(|serving| *serving == Serving::Closed).await;
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+        tracing::error!(%error, "the listener ended");
+    }
+}
+
+/// The administrator's key: made once, kept in `admin.key`; where it was lost, whoever owns the directory gets another.
+async fn admin_key(gate: &Gate, data: &Path, url: &str) -> anyhow::Result<String> {
+    let file = data.join("admin.key");
+    let kept = std::fs::read_to_string(&file).ok().map(|key| key.trim().to_owned());
+    let known = kept.filter(|key| identity::authenticate(&gate.registry(), key).is_some());
+    let key = match known {
+        Some(key) => key,
+        None => match people::bootstrap(gate).await? {
+            Some(minted) => minted.key,
+            None => people::add_key(gate, &Caller::Admin, &KeyHolder::Admin).await?.key,
+        },
+    };
+    private(&file, &format!("{key}\n"))?;
+    let context = serde_json::json!({ "url": url, "key": key, "pid": std::process::id() });
+    private(&data.join("context.json"), &format!("{context:#}\n"))?;
+    Ok(key)
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let beside = file.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    let written = options.write(true).create(true).truncate(true).mode(0o600).open(&beside).and_then(|mut out| {
+        // A file that was left there keeps the mode it had.
+        out.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        out.write_all(text.as_bytes())?;
+        out.sync_all()
+    });
+    written
+        .and_then(|()| std::fs::rename(&beside, file))
+        .with_context(|| format!("{} could not be written", file.display()))
+}
+
+fn models_door(gate: &Arc<Gate>, clock: &Arc<dyn Clock>, config: &Config) -> models::Door {
+    let secrets = config.secrets.clone();
+    models::Door::new(models::Parts {
+        gate: gate.clone(),
+        clock: clock.clone(),
+        secrets: Arc::new(move |name| secrets.0.get(name).cloned()),
+        pace: config.scripted_pace,
+        scripts: BTreeMap::new(),
+    })
+}
+
+fn gateway_door(gate: &Arc<Gate>, clock: &Arc<dyn Clock>, config: &Config) -> gateway::Door {
+    let secrets = gateway::Secrets::new(config.secrets.0.clone());
+    gateway::Door::new(
+        gate.clone(),
+        clock.clone(),
+        gateway::Upstreams::new(secrets, config.host.clone(), clock.clone()),
+    )
+}
+
+/// What only the machine around the control plane knows: prices and secrets.
+fn checks(secrets: &Secrets) -> Checks {
+    let names: std::collections::BTreeSet<String> = secrets.0.keys().cloned().collect();
+    Checks {
+        price: Arc::new(models::price_check),
+        pin: Arc::new(models::pin_check),
+        secret: Arc::new(move |name| names.contains(name)),
+    }
+}
+
+/// One of the demo's own MCP servers, over standard input and output, until standard input ends.
+///
+/// # Errors
+/// If there is no such server, or its files cannot be read.
+pub async fn demo_mcp_server(which: &str, files: &Path, delay: Duration) -> anyhow::Result<()> {
+    Ok(gateway::bundled::serve(which, files, delay).await?)
+}
+
+/// Writes the demo's invoices, ledger and vendors into a directory.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write_demo_data(dir: &Path) -> anyhow::Result<()> {
+    Ok(gateway::bundled::write_demo_data(dir)?)
+}

@@ -1,0 +1,71 @@
+//! Arguments and results, so that a person can read them: a row per field, long ones folded away.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+/// What is longer is folded away, in characters.
+const LONG: usize = 600;
+
+/// Arguments: one row per field, text as text.
+pub(super) fn arguments(value: &Value) -> Markup {
+    match value {
+        Value::Null => html! { p.meta { "no arguments" } },
+        Value::Object(fields) if fields.is_empty() => html! { p.meta { "no arguments" } },
+        Value::Object(fields) => html! {
+            table.arguments {
+                @for (name, value) in fields { tr { th { (name) } td { (plain(value)) } } }
+            }
+        },
+        other => html! { pre { (pretty(other)) } },
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(_) | Value::Array(_) => pretty(value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// JSON on many lines, as people edit it.
+pub(super) fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// What came back: folded away where it is long.
+pub(super) fn result(text: &str) -> Markup {
+    let text = serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |json| plain(&json));
+    let characters = text.chars().count();
+    if characters <= LONG {
+        return html! { pre { (text) } };
+    }
+    let lines = text.lines().count();
+    html! {
+        details {
+            summary { "result: " (super::words::count(i64::try_from(lines).unwrap_or(i64::MAX), "line")) }
+            pre { (text) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{arguments, result};
+
+    #[test]
+    fn a_field_is_a_row_and_text_is_not_quoted() {
+        let shown = arguments(&json!({ "to": "a@b <c>", "amount": 4180.0, "lines": [1] })).0;
+        assert!(shown.contains("<th>to</th><td>a@b &lt;c&gt;</td>"), "{shown}");
+        assert!(shown.contains("<th>amount</th><td>4180.0</td>"), "{shown}");
+        assert!(shown.contains("<td>[\n  1\n]</td>"), "{shown}");
+    }
+
+    #[test]
+    fn a_long_result_is_folded_away_and_a_short_one_is_not() {
+        assert_eq!(result("drafted").0, "<pre>drafted</pre>");
+        assert!(result(&"line\n".repeat(200)).0.starts_with("<details><summary>result: 200 lines</summary>"));
+    }
+}

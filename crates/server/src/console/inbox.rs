@@ -1,0 +1,127 @@
+//! What waits for people, with the evidence they need: what will happen, why the agent wants it, what it is worth,
+//! the exact arguments, the rule, the expiry. Deciding is `decide`'s; a GET never does.
+
+use axum::extract::State;
+use axum::response::Response;
+use domain::capability::Effect;
+use domain::clock::Timestamp;
+use domain::principal::Mode;
+use maud::{Markup, html};
+
+use super::arguments::{arguments, pretty};
+use super::page::{Reader, page, token_field};
+use super::session::Csrf;
+use super::words::{ago, mark, money, notes};
+use crate::api::Id;
+use crate::api::inbox::{self, Waiting};
+use crate::app::App;
+use crate::error::{ApiError, ApiResult};
+
+/// `/inbox`.
+pub(crate) async fn list(State(app): State<App>, reader: Reader) -> ApiResult<Response> {
+    let all = inbox::waiting(&app).await?;
+    let (mine, others): (Vec<_>, Vec<_>) = all.iter().partition(|waiting| reader.who.is_of(&waiting.group));
+    let now = app.clock.now();
+    let body = html! {
+        @if all.is_empty() { p { "Nothing waits for anybody. What needs consent, or a word on a write in doubt, comes here." } }
+        @for waiting in &mine { (one(waiting, &reader, now)) }
+        @if !mine.is_empty() && !others.is_empty() { h2 { "For others to decide" } }
+        @for waiting in &others { (one(waiting, &reader, now)) }
+    };
+    Ok(page(&reader, "Inbox", &body))
+}
+
+/// `/inbox/{id}`.
+pub(crate) async fn show(State(app): State<App>, reader: Reader, Id(id): Id<String>) -> ApiResult<Response> {
+    let found = inbox::waiting(&app).await?.into_iter().find(|waiting| waiting.id == id);
+    let gone = || ApiError::not_found(format!("{id} in the inbox any more: somebody may have answered it"));
+    let waiting = found.ok_or_else(gone)?;
+    let body = html! { p { a href="/inbox" { "All that waits" } } (one(&waiting, &reader, app.clock.now())) };
+    Ok(page(&reader, "Inbox", &body))
+}
+
+fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
+    let in_doubt = waiting.item == "in_doubt";
+    html! {
+        article.item {
+            h2 {
+                (waiting.agent) @if in_doubt { " lost sight of " } @else { " wants to use " } (waiting.what) " "
+                @if let Some(value) = waiting.value_usd_micros { (mark("worth", &format!("worth {}", money(value)))) }
+                @else if !in_doubt { (mark("worth", "of unknown worth")) }
+                (notes(waiting.scripted, waiting.mode == Mode::Shadow))
+            }
+            p { strong { (waiting.reason) } }
+            @if let Some(task) = &waiting.task {
+                h3 { "It was asked" @if let Some(person) = &task.from { " by " (person) } }
+                div.said { (task.text) }
+            }
+            @if !waiting.reasoning.is_empty() { h3 { "Why it wants this, in its own words" } }
+            @for reasoning in &waiting.reasoning { div.reasoning { (reasoning) } }
+            h3 { @if in_doubt { "What was sent" } @else { "What will happen" } }
+            p { (what_happens(waiting)) }
+            (arguments(&waiting.arguments))
+            div.meta {
+                "asked " (ago(now, waiting.since)) " · decided by " (waiting.group)
+                @if let Some(expires) = waiting.expires { " · becomes no by itself " (ago(now, expires)) }
+                " · " a href={ "/sessions/" (waiting.session) "#call-" (waiting.call.ordinal) } { "the whole session" }
+                " · " a href={ "/calls/" (waiting.call) } { "explain" } " · " span.id { (waiting.id) }
+            }
+            (forms(waiting, reader))
+        }
+    }
+}
+
+fn what_happens(waiting: &Waiting) -> Markup {
+    let effect = match waiting.effect {
+        Some(Effect::Read) => "It changes nothing.",
+        Some(Effect::Idempotent) => "It changes something; sent twice it changes no more.",
+        Some(Effect::Write) => "It changes something outside.",
+        Some(Effect::Irreversible) => "It cannot be undone.",
+        None => "What it changes is not known.",
+    };
+    html! {
+        @if let Some(tool) = &waiting.tool { code { (tool) } @if waiting.item == "in_doubt" { " was" } @else { " is" } " called with exactly this. " }
+        (effect)
+    }
+}
+
+/// The answer's form, for whoever may give it.
+fn forms(waiting: &Waiting, reader: &Reader) -> Markup {
+    let Some(token) = reader.csrf.as_ref().filter(|_| reader.who.is_of(&waiting.group)) else {
+        return html! { p.meta { "Only a person of " (waiting.group) " may answer; you are " (reader.who.name()) "." } };
+    };
+    if waiting.item == "in_doubt" { resolve(&waiting.id, token) } else { decide(waiting, token) }
+}
+
+fn decide(waiting: &Waiting, token: &Csrf) -> Markup {
+    let path = |verb: &str| format!("/inbox/{}/{verb}", waiting.id);
+    html! {
+        form.decide method="post" action=(path("approve")) {
+            (token_field(token))
+            label { "Why: kept with your decision, and told to the agent" input type="text" name="reason"; }
+            button.yes { "Approve" }
+            button.no formaction=(path("deny")) { "Deny" }
+        }
+        details {
+            summary { "Edit, then approve" }
+            form.decide method="post" action=(path("approve")) {
+                (token_field(token))
+                label { "All arguments, as JSON: exactly these are sent" textarea name="edited" rows="9" { (pretty(&waiting.arguments)) } }
+                label { "Why" input type="text" name="reason"; }
+                button.yes { "Approve as edited" }
+            }
+        }
+    }
+}
+
+fn resolve(id: &str, token: &Csrf) -> Markup {
+    html! {
+        form.decide method="post" action={ "/inbox/" (id) "/resolve" } {
+            (token_field(token))
+            label { "What it returned, if it happened: told to the agent" input type="text" name="reason"; }
+            button.yes name="say" value="happened" { "It happened" }
+            button name="say" value="did_not" { "It did not: send it again" }
+            button.no name="say" value="abandon" { "Let it be" }
+        }
+    }
+}

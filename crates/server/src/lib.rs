@@ -1,0 +1,12 @@
+//! Surface: HTTP. The one wiring place and the only crate that knows status codes; it holds no business rules.
+
+mod api;
+mod app;
+mod auth;
+pub mod boot;
+pub mod config;
+mod console;
+mod error;
+mod metrics;
+pub mod routes;
+mod stream;

@@ -1,0 +1,83 @@
+//! `/metrics`: counts for Prometheus, in its text format (version 0.0.4). It needs a key, like everything that says
+//! what goes on here.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use data::rows::InboxKey;
+use data::store::HeadFilter;
+use domain::session::Phase;
+
+use crate::app::App;
+use crate::auth::Who;
+use crate::error::ApiResult;
+
+const PHASES: [Phase; 6] =
+    [Phase::Ready, Phase::Running, Phase::Suspended, Phase::Finished, Phase::Failed, Phase::Killed];
+
+/// `/metrics`.
+pub(crate) async fn show(State(app): State<App>, _: Who) -> ApiResult<Response> {
+    let heads = app.log.heads(HeadFilter::default()).await?;
+    let inbox = app.log.inbox().await?;
+    let registry = app.gate.registry();
+    let mut shards: BTreeMap<u16, u64> = BTreeMap::new();
+    for (session, _, pos) in &heads {
+        let last = shards.entry(app.log.shard_of(*session).0).or_default();
+        *last = pos.0.max(*last);
+    }
+    let in_phase = |phase: &Phase| heads.iter().filter(|(_, head, _)| head.phase == *phase).count();
+    let in_doubt = inbox.iter().filter(|item| matches!(item.key, InboxKey::InDoubt { .. })).count();
+    let ready = registry.agents().filter(|(name, _)| app.gate.ready(name).iter().all(|condition| condition.ok)).count();
+
+    let mut page = Page::default();
+    page.add("ostler_sessions", "gauge", "Sessions by phase.");
+    PHASES.iter().for_each(|phase| page.sample("ostler_sessions", Some(("phase", phase)), in_phase(phase)));
+    page.add("ostler_sessions_awake", "gauge", "Sessions in memory.");
+    page.sample("ostler_sessions_awake", NO_LABEL, app.runtime.awake().len());
+    page.add("ostler_inbox_items", "gauge", "What waits for people: consent to a call, or word of a write in doubt.");
+    page.sample("ostler_inbox_items", Some(("item", "approval")), inbox.len() - in_doubt);
+    page.sample("ostler_inbox_items", Some(("item", "in_doubt")), in_doubt);
+    page.add("ostler_commits_total", "counter", "Records committed, by shard.");
+    shards.iter().for_each(|(shard, pos)| page.sample("ostler_commits_total", Some(("shard", shard)), pos));
+    page.sample("ostler_commits_total", Some(("shard", "control")), app.log.control_pos());
+    page.add("ostler_agents", "gauge", "Agents, by whether they can run.");
+    page.sample("ostler_agents", Some(("ready", "true")), ready);
+    page.sample("ostler_agents", Some(("ready", "false")), registry.agents().count() - ready);
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0).into_response())
+}
+
+const NO_LABEL: Option<(&str, &str)> = None;
+
+/// Lines of the exposition format. Labels here are words of ours: they need no escaping.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn add(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, label: Option<(&str, impl Display)>, value: impl Display) {
+        let label = label.map(|(name, is)| format!("{{{name}=\"{is}\"}}")).unwrap_or_default();
+        let _ = writeln!(self.0, "{name}{label} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NO_LABEL, Page};
+
+    #[test]
+    fn a_metric_is_its_help_its_kind_and_its_samples() {
+        let mut page = Page::default();
+        page.add("ostler_things", "gauge", "Things.");
+        page.sample("ostler_things", Some(("kind", "good")), 3);
+        page.sample("ostler_things", NO_LABEL, 4);
+        let expected = "# HELP ostler_things Things.\n# TYPE ostler_things gauge\n\
+                        ostler_things{kind=\"good\"} 3\nostler_things 4\n";
+        assert_eq!(page.0, expected);
+    }
+}

@@ -1,0 +1,146 @@
+//! Every path, in one table. The router is made of it and of nothing else, tests walk it, and `/api/openapi.json`
+//! describes it: a way in that is not in here does not exist.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::middleware;
+use axum::routing::{MethodFilter, MethodRouter, on};
+
+use crate::api::{self, audit, calls, cost, freeze, health, inbox, messages, people, resources, sessions, shadow};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::{auth, console, metrics, stream};
+
+/// The largest body a request may carry, in bytes.
+pub const BODY_LIMIT: usize = 8 << 20;
+
+/// One way in.
+pub struct Route {
+    method: Verb,
+    path: &'static str,
+    serve: fn(MethodFilter) -> MethodRouter<App>,
+}
+
+/// What the house's routes do: look, change, take away. `HEAD` is a `GET` without its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Get,
+    Post,
+    Delete,
+}
+
+impl Route {
+    /// `GET`, `POST` or `DELETE`.
+    pub fn method(&self) -> &'static str {
+        match self.method {
+            Verb::Get => "GET",
+            Verb::Post => "POST",
+            Verb::Delete => "DELETE",
+        }
+    }
+
+    /// The path, with `{name}` where a segment is a parameter.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Whether it is a way in without a key.
+    pub fn is_open(&self) -> bool {
+        auth::is_open(self.path)
+    }
+
+    fn served(&self) -> MethodRouter<App> {
+        (self.serve)(match self.method {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Delete => MethodFilter::DELETE,
+        })
+    }
+}
+
+const fn get(path: &'static str, serve: fn(MethodFilter) -> MethodRouter<App>) -> Route {
+    Route { method: Verb::Get, path, serve }
+}
+
+const fn post(path: &'static str, serve: fn(MethodFilter) -> MethodRouter<App>) -> Route {
+    Route { method: Verb::Post, path, serve }
+}
+
+const fn delete(path: &'static str, serve: fn(MethodFilter) -> MethodRouter<App>) -> Route {
+    Route { method: Verb::Delete, path, serve }
+}
+
+/// Every way in.
+pub const ROUTES: &[Route] = &[
+    get("/healthz", |at| on(at, health::alive)),
+    get("/readyz", |at| on(at, health::ready)),
+    get("/metrics", |at| on(at, metrics::show)),
+    // The native API.
+    get("/api/openapi.json", |at| on(at, api::openapi)),
+    get("/api/schema", |at| on(at, resources::schema)),
+    post("/api/apply", |at| on(at, resources::apply)),
+    get("/api/resources", |at| on(at, resources::list)),
+    delete("/api/resources/{kind}/{name}", |at| on(at, resources::delete)),
+    post("/api/agents/{name}/messages", |at| on(at, messages::send)),
+    get("/api/sessions", |at| on(at, sessions::list)),
+    get("/api/sessions/{id}", |at| on(at, sessions::show)),
+    get("/api/sessions/{id}/wait", |at| on(at, sessions::wait)),
+    get("/api/sessions/{id}/stream", |at| on(at, stream::stream)),
+    get("/api/sessions/{id}/trace", |at| on(at, sessions::trace)),
+    post("/api/sessions/{id}/kill", |at| on(at, sessions::kill)),
+    get("/api/calls/{call}/explain", |at| on(at, calls::explain)),
+    post("/api/calls/{call}/resolve", |at| on(at, calls::resolve)),
+    get("/api/inbox", |at| on(at, inbox::list)),
+    post("/api/inbox/{id}/approve", |at| on(at, inbox::approve)),
+    post("/api/inbox/{id}/deny", |at| on(at, inbox::deny)),
+    get("/api/results", |at| on(at, api::results::list)),
+    get("/api/cost", |at| on(at, cost::cost)),
+    get("/api/audit/verify", |at| on(at, audit::verify)),
+    post("/api/freeze", |at| on(at, freeze::freeze)),
+    post("/api/unfreeze", |at| on(at, freeze::unfreeze)),
+    get("/api/people", |at| on(at, people::list)),
+    post("/api/people", |at| on(at, people::add)),
+    get("/api/keys", |at| on(at, people::keys)),
+    post("/api/keys", |at| on(at, people::add_key)),
+    delete("/api/keys/{id}", |at| on(at, people::revoke)),
+    post("/api/logins", |at| on(at, people::login)),
+    post("/api/shadow/{agent}/cases", |at| on(at, shadow::import)),
+    get("/api/shadow/{agent}/report", |at| on(at, shadow::report)),
+    post("/api/shadow/{agent}/promote", |at| on(at, shadow::promote)),
+    // The console.
+    get("/", |at| on(at, console::inventory::show)),
+    get("/sessions", |at| on(at, console::sessions::list)),
+    get("/sessions/{id}", |at| on(at, console::transcript::show)),
+    get("/calls/{call}", |at| on(at, console::call::show)),
+    get("/inbox", |at| on(at, console::inbox::list)),
+    get("/inbox/{id}", |at| on(at, console::inbox::show)),
+    post("/inbox/{id}/approve", |at| on(at, console::decide::approve)),
+    post("/inbox/{id}/deny", |at| on(at, console::decide::deny)),
+    post("/inbox/{id}/resolve", |at| on(at, console::decide::resolve)),
+    get("/cost", |at| on(at, console::cost::show)),
+    get("/login", |at| on(at, console::login::show)),
+    post("/login", |at| on(at, console::login::sign_in)),
+    post("/logout", |at| on(at, console::login::sign_out)),
+    get("/static/style.css", |at| on(at, console::page::style)),
+    get("/static/icon.svg", |at| on(at, console::page::icon)),
+];
+
+/// All of the server.
+pub(crate) fn router(app: App) -> Router {
+    let routes = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, route.served()));
+    routes
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_that_way)
+        .layer(middleware::from_fn_with_state(app.clone(), auth::guard))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(app)
+}
+
+async fn nothing_here(uri: Uri) -> ApiError {
+    ApiError::no_such_path(uri.path())
+}
+
+async fn not_that_way(method: Method, uri: Uri) -> ApiError {
+    ApiError::not_that_way(&method, uri.path())
+}

@@ -1,0 +1,15 @@
+//! The whole server over HTTP, in this process: a store in a temporary directory, the scripted provider, and an MCP
+//! server of the test's own. Only the browser is missing; `crates/cli/tests` has one.
+
+mod browser;
+mod console;
+mod flow;
+mod http;
+mod ingress;
+mod openapi;
+mod people;
+mod routes;
+mod signing_in;
+mod stage;
+mod stopping;
+mod upstream;
