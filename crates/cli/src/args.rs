@@ -1,0 +1,242 @@
+//! What a person may type. kubectl's grammar, Unix's process words. What can be told from a word alone is told here,
+//! before anything is asked.
+
+mod examples;
+mod options;
+mod word;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use domain::id::Name;
+use domain::session::Phase;
+
+pub(crate) use options::{Audit, Demo, Freeze, Key, KeyKind, Person, Run, Say, Shadow, Up, What};
+pub(crate) use word::{By, Since};
+
+/// Runs AI agents as suspendable processes, under identity, policy, budget and approval.
+#[derive(Debug, Parser)]
+#[command(name = "ostler", version, max_term_width = 100, after_help = examples::ALL)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// The server's data directory: where it keeps everything, and where its address and admin key are found.
+    #[arg(long, global = true, env = "OSTLER_DATA", value_name = "DIR", hide_env_values = true)]
+    pub data: Option<PathBuf>,
+    /// A server's address, with --key, instead of a data directory.
+    #[arg(long, global = true, env = "OSTLER_URL", value_name = "URL", hide_env_values = true)]
+    pub url: Option<String>,
+    /// The key to show it.
+    #[arg(long, global = true, env = "OSTLER_KEY", value_name = "KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Act as this person, with the key that `person add` left in the data directory.
+    #[arg(long = "as", global = true, value_name = "PERSON")]
+    pub person: Option<Name>,
+    /// How to print data, on standard output: table, json or yaml. Talk goes to standard error.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, hide_possible_values = true)]
+    pub output: Format,
+}
+
+/// How to print data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show everything on your machine: five agents, a scripted model, no key and no server needed.
+    #[command(after_help = examples::DEMO)]
+    Demo(Demo),
+    /// Start a server.
+    #[command(after_help = examples::UP)]
+    Up(Up),
+    /// Write a descriptor that runs.
+    #[command(after_help = examples::INIT)]
+    Init {
+        /// The agent's name.
+        name: Name,
+        /// Where to; `-` is standard output.
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Apply descriptors: all of them, or none.
+    #[command(after_help = examples::APPLY)]
+    Apply {
+        /// Files, or directories of *.yaml; `-` reads standard input.
+        #[arg(short, long = "file", required = true, value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+        /// Say what would change, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List what is there, or show one thing.
+    #[command(after_help = examples::GET)]
+    Get {
+        /// agents, capabilities, mcpservers, modelproviders, all; results, people or keys.
+        #[arg(default_value = "agents")]
+        what: String,
+        /// Which one; of results, whose.
+        name: Option<Name>,
+    },
+    /// Delete a descriptor.
+    #[command(after_help = examples::DELETE)]
+    Delete {
+        /// agent, capability, mcpserver or modelprovider.
+        what: String,
+        /// Which one.
+        name: Name,
+    },
+    /// Send an agent work and wait for its answer.
+    #[command(after_help = examples::RUN)]
+    Run(Run),
+    /// Send a session one more message, and do not wait.
+    #[command(after_help = examples::SEND)]
+    Send {
+        /// The agent.
+        agent: Name,
+        /// What to say; `-` reads standard input.
+        message: String,
+        /// The session's key, as it was given to `run`.
+        #[arg(long, value_name = "KEY")]
+        session: String,
+    },
+    /// List sessions: running or suspended, since when and on what.
+    #[command(after_help = examples::PS)]
+    Ps {
+        /// Only of this agent.
+        #[arg(long)]
+        agent: Option<Name>,
+        /// Only in this phase: ready, running, suspended, finished, failed or killed.
+        #[arg(long, value_parser = word::phase)]
+        phase: Option<Phase>,
+    },
+    /// Show what a session did: a tree of steps, or a transcript.
+    #[command(after_help = examples::TRACE)]
+    Trace {
+        /// The session, or an unmistakable ending of its id.
+        session: String,
+        /// As a conversation, in full, reasoning above each action.
+        #[arg(long)]
+        transcript: bool,
+    },
+    /// Explain a call: from what it did back to who wanted it, under what, with whose consent.
+    #[command(after_help = examples::EXPLAIN)]
+    Explain {
+        /// The call, as `trace` prints it: a session, a dot and a number.
+        call: String,
+    },
+    /// List what waits for people.
+    #[command(after_help = examples::INBOX)]
+    Inbox,
+    /// Say yes to a call that waits. Needs a person's key: `--as PERSON`.
+    #[command(after_help = examples::APPROVE)]
+    Approve {
+        /// The request, as `inbox` prints it, or an unmistakable ending of it.
+        approval: String,
+        /// Why; kept with the decision.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Change the arguments first: the whole new JSON object.
+        #[arg(long, value_name = "JSON")]
+        edit: Option<String>,
+    },
+    /// Say no to a call that waits. Needs a person's key: `--as PERSON`.
+    #[command(after_help = examples::DENY)]
+    Deny {
+        /// The request, as `inbox` prints it, or an unmistakable ending of it.
+        approval: String,
+        /// Why; the agent is told.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Say what came of a write in doubt. Needs a person's key: `--as PERSON`.
+    #[command(after_help = examples::RESOLVE)]
+    Resolve {
+        /// The call, as `inbox` prints it, or an unmistakable ending of it.
+        call: String,
+        /// What is so.
+        #[arg(value_enum)]
+        say: Say,
+        /// What it returned, where it happened.
+        #[arg(long, default_value = "It happened.")]
+        result: String,
+    },
+    /// End a session for good.
+    #[command(after_help = examples::KILL)]
+    Kill {
+        /// The session, or an unmistakable ending of its id.
+        session: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Stop an agent, a revision, a session, a person's work, or everything, from the next call on.
+    #[command(after_help = examples::FREEZE)]
+    Freeze(Freeze),
+    /// Let what was frozen go on.
+    #[command(after_help = examples::UNFREEZE)]
+    Unfreeze(What),
+    /// What agents cost: tokens, external actions, compute time, money.
+    #[command(after_help = examples::COST)]
+    Cost {
+        /// By what.
+        #[arg(long, value_enum, default_value_t = By::Agent)]
+        by: By,
+        /// Since when: 30m, 24h, 7d.
+        #[arg(long, default_value = "24h")]
+        since: Since,
+    },
+    /// Check the log's proofs.
+    #[command(subcommand, after_help = examples::AUDIT)]
+    Audit(Audit),
+    /// People and their groups.
+    #[command(subcommand, after_help = examples::PERSON)]
+    Person(Person),
+    /// Keys: of administrators, people and agents.
+    #[command(subcommand, after_help = examples::KEY)]
+    Key(Key),
+    /// Print a one-time address of the console that signs a person in.
+    #[command(after_help = examples::LOGIN)]
+    Login {
+        /// Who.
+        person: Name,
+    },
+    /// Shadow-run: compare an agent with the people who do the work now. Nothing is sent.
+    #[command(subcommand, after_help = examples::SHADOW)]
+    Shadow(Shadow),
+    /// Print the JSON Schema of descriptors, for editors.
+    #[command(after_help = examples::SCHEMA)]
+    Schema,
+    /// Print a completion script.
+    #[command(after_help = examples::COMPLETION)]
+    Completion {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// One of the demo's own MCP servers, over standard input and output.
+    #[command(hide = true)]
+    McpDemo {
+        /// erp or mail.
+        which: String,
+        /// Where its files are.
+        #[arg(long, default_value = ".")]
+        files: PathBuf,
+        /// How long a draft takes to be answered once it is written, in milliseconds.
+        #[arg(long, default_value_t = 0)]
+        delay_ms: u64,
+    },
+}

@@ -1,0 +1,163 @@
+//! What stands below each command's help: lines to copy.
+
+pub(super) const ALL: &str = "\
+Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 waiting for approval, 5 budget exhausted.
+
+Start here:
+  ostler demo                          everything on your machine, in a minute
+  ostler up                            start a server
+  ostler init helper                   write an agent that runs
+  ostler COMMAND --help                examples of each command";
+
+pub(super) const DEMO: &str = "\
+Examples:
+  ostler demo                          walk, then wait for you at the inbox
+  ostler demo --exit -o json           walk to the end by itself; exit 0 if nothing was lost or doubled
+  ostler demo --keep                   keep the directory; go on with `ostler up --data DIR`";
+
+pub(super) const UP: &str = "\
+Examples:
+  ostler up                            data in the user's data directory, at 127.0.0.1:7070
+  ostler up --data ./data --listen 127.0.0.1:8080
+  ostler up -f descriptors/            apply what is there first
+
+Secrets of providers and upstreams come from the environment (names that end with _KEY, _TOKEN,
+_SECRET or _PASSWORD) or from lines NAME=value in secrets.env of the data directory (mode 0600).
+Ctrl-C or SIGTERM stops: calls in flight end first. SIGKILL loses nothing.";
+
+pub(super) const INIT: &str = "\
+Examples:
+  ostler init helper                   writes helper.yaml, and says what to type next
+  ostler init helper -f - | less";
+
+pub(super) const APPLY: &str = "\
+Examples:
+  ostler apply -f helper.yaml
+  ostler apply -f descriptors/ --dry-run
+  ostler init helper -f - | ostler apply -f -
+
+A file that a descriptor names (`instructions: {file: …}`) is sent along, from beside it.";
+
+pub(super) const GET: &str = "\
+Examples:
+  ostler get                           agents, and whether they are ready
+  ostler get agent helper              what is missing, and what to type next
+  ostler get modelproviders -o yaml
+  ostler get results helper            what it answered";
+
+pub(super) const DELETE: &str = "\
+Examples:
+  ostler delete agent helper           its sessions stay in the log; none of them calls anything again";
+
+pub(super) const RUN: &str = "\
+Examples:
+  ostler run helper \"What is 6 * 7?\"
+  ostler run helper - < question.txt   or: cat question.txt | ostler run helper
+  ostler run helper \"And times 2?\" --session sums
+  ostler run helper \"Look into it.\" --detach
+
+The model's words come on standard error while you watch, its answer on standard output.
+Exit codes: 0 answered, 1 failed, 3 denied, 4 waiting for approval, 5 budget exhausted.";
+
+pub(super) const SEND: &str = "\
+Examples:
+  ostler send helper \"One more thing.\" --session sums";
+
+pub(super) const PS: &str = "\
+Examples:
+  ostler ps
+  ostler ps --phase suspended          what sleeps, since when and on what
+  ostler ps --agent helper -o json";
+
+pub(super) const TRACE: &str = "\
+Examples:
+  ostler trace ses_7118b9dzpa41qsdez6a7967f91
+  ostler trace 7f91 --transcript       an ending of the id is enough
+  ostler trace 7f91 -o json";
+
+pub(super) const EXPLAIN: &str = "\
+Examples:
+  ostler explain ses_7118b9dzpa41qsdez6a7967f91.5
+  ostler explain 7f91.5 -o json";
+
+pub(super) const INBOX: &str = "\
+Examples:
+  ostler inbox
+  ostler inbox -o json                 with all arguments, to edit them";
+
+pub(super) const APPROVE: &str = "\
+Examples:
+  ostler approve 7f91.5-1 --as ana --reason \"agrees with the invoice\"
+  ostler approve 7f91.5-1 --as ana --edit '{\"to\": \"ap@acme.example\", \"amount_usd\": 900}'
+
+A yes is bound to exactly these arguments and is used once.";
+
+pub(super) const DENY: &str = "\
+Examples:
+  ostler deny 7f91.5-1 --as ana --reason \"ask the vendor first\"";
+
+pub(super) const RESOLVE: &str = "\
+Examples:
+  ostler resolve 7f91.5 happened --result '{\"id\": \"draft-0002\"}' --as ana
+  ostler resolve 7f91.5 did-not --as ana     it is sent again, under the same consent
+  ostler resolve 7f91.5 abandon --as ana";
+
+pub(super) const KILL: &str = "\
+Examples:
+  ostler kill 7f91 --reason \"wrong month\"";
+
+pub(super) const FREEZE: &str = "\
+Examples:
+  ostler freeze --agent helper --reason \"looks into the wrong books\"
+  ostler freeze --all --reason \"drill\"
+
+No call whose intent was recorded after this returned is sent.";
+
+pub(super) const UNFREEZE: &str = "\
+Examples:
+  ostler unfreeze --agent helper
+  ostler unfreeze --all";
+
+pub(super) const COST: &str = "\
+Examples:
+  ostler cost                          by agent, the last 24 hours
+  ostler cost --by model --since 7d";
+
+pub(super) const AUDIT: &str = "\
+Examples:
+  ostler audit verify                  exit 0 if everything holds
+  ostler audit verify -o json";
+
+pub(super) const PERSON: &str = "\
+Examples:
+  ostler person add ana --group finance-platform
+  ostler person list
+  ostler inbox --as ana                from then on";
+
+pub(super) const KEY: &str = "\
+Examples:
+  ostler key add person ana
+  ostler key add agent helper
+  ostler key list
+  ostler key revoke 5b95cfbcf4d6";
+
+pub(super) const LOGIN: &str = "\
+Examples:
+  ostler login ana                     open what it prints; it works once";
+
+pub(super) const SHADOW: &str = "\
+Examples:
+  ostler run helper \"Invoice INV-7\" --case INV-7
+  ostler shadow import helper what-people-did.csv
+  ostler shadow report helper
+  ostler shadow promote helper --to supervised --as ana
+
+The CSV has a column `case`, and may have `tool`, `answer` and one for each argument compared.";
+
+pub(super) const SCHEMA: &str = "\
+Examples:
+  ostler schema > ostler.schema.json";
+
+pub(super) const COMPLETION: &str = "\
+Examples:
+  ostler completion bash > ~/.local/share/bash-completion/completions/ostler";

@@ -1,0 +1,185 @@
+//! The longer commands' options.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use domain::id::{Digest, Name};
+use domain::principal::Autonomy;
+
+use super::{examples, word};
+
+/// `ostler demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Approve by itself, kill the runtime between intent and outcome, restart it, resolve, check, and exit.
+    #[arg(long)]
+    pub exit: bool,
+    /// Keep the demo's directory.
+    #[arg(long)]
+    pub keep: bool,
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+}
+
+/// `ostler up`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Up {
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, default_value = server::config::DEFAULT_LISTEN, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Descriptors to apply at start: files, or directories of *.yaml.
+    #[arg(short, long = "file", value_name = "FILE|DIR")]
+    pub files: Vec<PathBuf>,
+    /// Start scripted providers only, and ignore real keys and addresses.
+    #[arg(long, hide = true)]
+    pub scripted_only: bool,
+    /// How long a scripted provider takes over each word, in milliseconds.
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub scripted_pace_ms: u64,
+    /// Stop when standard input, a pipe, closes: whoever holds its other end is gone.
+    #[arg(long, hide = true)]
+    pub while_stdin: bool,
+}
+
+/// `ostler run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The agent.
+    pub agent: Name,
+    /// What it is to do; `-` reads standard input.
+    #[arg(default_value = "-")]
+    pub message: String,
+    /// Name the session: the same key goes on with the same session.
+    #[arg(long, value_name = "KEY")]
+    pub session: Option<String>,
+    /// The case it works on, for comparison in shadow.
+    #[arg(long, value_name = "CASE")]
+    pub case: Option<String>,
+    /// Do not wait: print the session.
+    #[arg(long)]
+    pub detach: bool,
+}
+
+/// What to freeze.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct What {
+    /// Every session of an agent.
+    #[arg(long)]
+    pub agent: Option<Name>,
+    /// Every session of one revision (its full hash).
+    #[arg(long, value_name = "HASH")]
+    pub revision: Option<Digest>,
+    /// One session, or an unmistakable ending of its id.
+    #[arg(long)]
+    pub session: Option<String>,
+    /// Everything on behalf of a person.
+    #[arg(long)]
+    pub person: Option<Name>,
+    /// Everything.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `ostler freeze`.
+#[derive(Debug, Args)]
+pub(crate) struct Freeze {
+    #[command(flatten)]
+    pub what: What,
+    /// Why; whoever is refused is told.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// What is so, of a write in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Say {
+    /// It happened; the agent is told --result.
+    Happened,
+    /// It did not; it is sent again under the same consent.
+    DidNot,
+    /// Let it be; the agent is told that nobody knows.
+    Abandon,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check every record, chain, tree and signature.
+    #[command(after_help = examples::AUDIT)]
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Person {
+    /// Add a person, or change their groups; prints their key once and keeps it for --as.
+    #[command(after_help = examples::PERSON)]
+    Add {
+        /// Who.
+        name: Name,
+        /// A group they belong to; may be given more than once.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<Name>,
+    },
+    /// List people.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a key; prints it once.
+    #[command(after_help = examples::KEY)]
+    Add {
+        /// What it opens.
+        #[arg(value_enum)]
+        kind: KeyKind,
+        /// Whose, for a person or an agent.
+        name: Option<Name>,
+    },
+    /// List keys.
+    List,
+    /// Revoke a key.
+    Revoke {
+        /// Its id, as `key list` prints it.
+        #[arg(value_parser = word::key_id)]
+        id: String,
+    },
+}
+
+/// Of whom a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyKind {
+    /// Applies, adds people, freezes; never decides.
+    Admin,
+    /// Decides for the groups of a person.
+    Person,
+    /// Opens the ingress and /mcp, and nothing else.
+    Agent,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shadow {
+    /// Bring what people did: a CSV with a column `case`.
+    #[command(after_help = examples::SHADOW)]
+    Import {
+        /// The agent compared.
+        agent: Name,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Compare: matches, differences, not comparable.
+    Report {
+        /// The agent compared.
+        agent: Name,
+    },
+    /// Give the agent's present revision more autonomy, or less. Needs a person's key: `--as PERSON`.
+    #[command(after_help = examples::SHADOW)]
+    Promote {
+        /// The agent.
+        agent: Name,
+        /// shadow, supervised or autonomous.
+        #[arg(long, default_value = "supervised", value_parser = word::autonomy)]
+        to: Autonomy,
+    },
+}

@@ -1,0 +1,98 @@
+//! `inbox`, `approve`, `deny`, `resolve`: what waits for people, and what they say.
+
+use domain::clock::{Clock, SystemClock};
+use domain::id::{ApprovalId, CallId};
+use serde_json::{Value, json};
+
+use crate::args::{Format, Global, Say};
+use crate::client::{Client, Failure, Outcome};
+use crate::commands::inbox_id;
+use crate::output::{self, ago, items, text};
+
+/// How many characters of an argument a list shows.
+const SHOWN: usize = 300;
+
+/// Lists what waits for people.
+pub(crate) async fn list(global: &Global) -> Outcome {
+    let client = Client::find(global)?;
+    let inbox = client.get("/api/inbox").await?;
+    output::print(global.output, &inbox, words)
+}
+
+fn words(inbox: &Value) -> String {
+    let now = SystemClock.now().0;
+    let blocks: Vec<String> = items(inbox).iter().map(|item| block(item, now)).collect();
+    if blocks.is_empty() { "(nothing waits for anybody)".to_owned() } else { blocks.join("\n\n") }
+}
+
+fn block(item: &Value, now: i64) -> String {
+    let since = ago(now, item["since"].as_i64().unwrap_or(now));
+    let of = |field: &str| text(item, field);
+    let mut lines = vec![format!("{}  {} of {}, {since} ago", of("id"), of("what"), of("agent"))];
+    lines.push(format!("    {}", of("reason")));
+    if !item["value_usd_micros"].is_null() {
+        lines.push(format!("    worth     {}", output::dollars(&item["value_usd_micros"])));
+    }
+    lines.push(format!("    decides   a person of {}{}", of("group"), expiry(item, now)));
+    for (name, value) in item["arguments"].as_object().into_iter().flatten() {
+        lines.push(format!("    with      {name}: {}", argument(value)));
+    }
+    lines.push(format!("    next      {}", of("next")));
+    lines.join("\n")
+}
+
+fn argument(value: &Value) -> String {
+    let whole = value.as_str().map_or_else(|| value.to_string(), |text| text.replace('\n', "\n              "));
+    if whole.chars().count() <= SHOWN { whole } else { whole.chars().take(SHOWN).chain(['…']).collect() }
+}
+
+fn expiry(item: &Value, now: i64) -> String {
+    item["expires"].as_i64().map(|until| format!("; becomes a no in {}", ago(until, now))).unwrap_or_default()
+}
+
+/// Says yes.
+pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, edit: Option<String>) -> Outcome {
+    let client = Client::find(global)?;
+    let id: ApprovalId = inbox_id(&client, approval).await?;
+    let edited: Value = match edit {
+        None => Value::Null,
+        Some(text) => serde_json::from_str(&text).map_err(|error| {
+            Failure::Usage(format!(
+                "--edit is not a JSON object: {error}; give all arguments, as `ostler inbox -o json` shows them"
+            ))
+        })?,
+    };
+    let said = client.post(&format!("/api/inbox/{id}/approve"), json!({ "reason": reason, "edited": edited })).await?;
+    output::print(global.output, &said, |_| format!("approved {id}"))?;
+    goes_on(global, id.call)
+}
+
+/// Says no.
+pub(crate) async fn deny(global: &Global, approval: &str, reason: &str) -> Outcome {
+    let client = Client::find(global)?;
+    let id: ApprovalId = inbox_id(&client, approval).await?;
+    let said = client.post(&format!("/api/inbox/{id}/deny"), json!({ "reason": reason })).await?;
+    output::print(global.output, &said, |_| format!("denied {id}"))?;
+    goes_on(global, id.call)
+}
+
+/// Says what came of a write in doubt.
+pub(crate) async fn resolve(global: &Global, call: &str, say: Say, result: &str) -> Outcome {
+    let client = Client::find(global)?;
+    let id: CallId = inbox_id(&client, call).await?;
+    let body = match say {
+        Say::Happened => json!({ "say": "happened", "result": result }),
+        Say::DidNot => json!({ "say": "did_not" }),
+        Say::Abandon => json!({ "say": "abandon" }),
+    };
+    let said = client.post(&format!("/api/calls/{id}/resolve"), body).await?;
+    output::print(global.output, &said, |_| format!("resolved {id}"))?;
+    goes_on(global, id)
+}
+
+fn goes_on(global: &Global, call: CallId) -> Outcome {
+    if global.output == Format::Table {
+        output::talk(&format!("the session goes on: ostler trace {}", call.session));
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! `run` and `send`: work for an agent. `run` shows the model's words as they come, waits, prints the answer, and ends
+//! with the code that says how it ended.
+
+use std::io::Read;
+
+use domain::clock::{Clock, SystemClock};
+use domain::id::{Name, SessionId};
+use serde_json::{Value, json};
+
+use crate::args::{Format, Global, Run};
+use crate::client::{Client, Failure, Heard, Outcome, Stream};
+use crate::output::{self, Busy, items, text};
+
+/// Sends an agent work and waits for its answer.
+pub(crate) async fn run(global: &Global, run: Run) -> Outcome {
+    let client = Client::find(global)?;
+    let message = message(&run.message)?;
+    // A key of our own says which session it will be, so that it is watched before it begins.
+    let key = run.session.unwrap_or_else(|| format!("{:032x}", SystemClock.random_u128()));
+    let session = SessionId::for_key(&run.agent, &key);
+    let watching = !run.detach && output::watched() && global.output == Format::Table;
+    let stream = if watching { client.stream(&format!("/api/sessions/{session}/stream")).await.ok() } else { None };
+    let body = json!({ "message": message, "key": key, "case": run.case });
+    let sent = client.post(&format!("/api/agents/{}/messages", run.agent), body).await?;
+    let session = text(&sent, "session");
+    if run.detach {
+        return output::print(global.output, &sent, |_| session.clone());
+    }
+    output::talk(&format!("session {session}"));
+    let mut watched = Watched::default();
+    let mail = text(&sent, "mail");
+    let standing = tokio::select! {
+        standing = wait(&client, &session, Some(&mail)) => standing?,
+        never = watched.follow(stream) => match never {},
+    };
+    report(global, &standing, &watched.finish())
+}
+
+/// Sends a session one more message.
+pub(crate) async fn send(global: &Global, agent: &Name, said: &str, session: String) -> Outcome {
+    let client = Client::find(global)?;
+    let body = json!({ "message": message(said)?, "key": session });
+    let sent = client.post(&format!("/api/agents/{agent}/messages"), body).await?;
+    output::print(global.output, &sent, |sent| text(sent, "session"))
+}
+
+fn message(given: &str) -> Outcome<String> {
+    if given != "-" {
+        return Ok(given.to_owned());
+    }
+    if std::io::IsTerminal::is_terminal(&std::io::stdin()) {
+        output::talk("write the message; Ctrl-D ends it");
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    if text.trim().is_empty() {
+        return Err(Failure::Usage("there is no message: give one, or pipe it in".to_owned()));
+    }
+    Ok(text)
+}
+
+/// What the model said so far, for whoever watches.
+#[derive(Default)]
+struct Watched {
+    /// The words since the last step.
+    words: String,
+    /// Whether a step came since.
+    over: bool,
+    busy: Option<Busy>,
+}
+
+impl Watched {
+    /// Shows words as they come. It never ends by itself: whoever waits for the session ends it.
+    async fn follow(&mut self, stream: Option<Stream>) -> std::convert::Infallible {
+        if let Some(mut stream) = stream {
+            self.busy = Some(Busy::with("at work"));
+            while let Ok(Some(heard)) = stream.next().await {
+                self.hear(heard);
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Words(words) => {
+                self.busy = None;
+                if std::mem::take(&mut self.over) {
+                    self.words.clear();
+                }
+                output::words(&words);
+                self.words.push_str(&words);
+            }
+            Heard::Step | Heard::Behind if self.words.is_empty() || self.over => {}
+            Heard::Step | Heard::Behind => {
+                self.over = true;
+                self.end_line();
+                self.busy = Some(Busy::with("at work"));
+            }
+        }
+    }
+
+    fn end_line(&self) {
+        if !self.words.is_empty() && !self.words.ends_with('\n') {
+            output::words("\n");
+        }
+    }
+
+    /// The words of the last step that had any.
+    fn finish(mut self) -> String {
+        self.busy = None;
+        if !self.over {
+            self.end_line();
+        }
+        self.words
+    }
+}
+
+/// Waits until the session has taken the mail and rests.
+pub(crate) async fn wait(client: &Client, session: &str, mail: Option<&str>) -> Outcome<Value> {
+    let filter = mail.map(|mail| format!("?mail={mail}")).unwrap_or_default();
+    loop {
+        match client.get(&format!("/api/sessions/{session}/wait{filter}")).await {
+            Ok(standing) if standing["rests"] == true => return Ok(standing),
+            // Not at rest, or not begun: the server waited as long as it waits, and is asked again.
+            Ok(_) | Err(Failure::NotFound(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Prints how a session stands, and ends as it did. `shown`: what whoever watches has read already.
+fn report(global: &Global, standing: &Value, shown: &str) -> Outcome {
+    let session = text(standing, "session");
+    if global.output != Format::Table {
+        output::print(global.output, standing, |_| String::new())?;
+    }
+    let failure = || format!("{}\nnext: ostler trace {session}", text(standing, "failure"));
+    match (text(standing, "phase").as_str(), refused_by(standing)) {
+        ("finished", _) => {
+            let answer = text(standing, "answer");
+            // Once is enough where words and answer are seen in the same place.
+            if global.output == Format::Table && !(output::data_is_watched() && shown.trim() == answer.trim()) {
+                output::data(&answer);
+            }
+            output::talk(&format!("{}finished; look at it with `ostler trace {session}`", marks(standing)));
+            Ok(())
+        }
+        ("suspended", _) => Err(Failure::Waiting(waiting(standing, &session))),
+        (_, Some("budget")) => Err(Failure::Exhausted(failure())),
+        (_, Some("identity" | "policy" | "approval")) => Err(Failure::Denied(failure())),
+        _ => Err(Failure::Failed(anyhow::anyhow!(failure()))),
+    }
+}
+
+/// What refused, where a refusal ended the session: the word in `Refused (budget). …`.
+fn refused_by(standing: &Value) -> Option<&str> {
+    standing["failure"].as_str()?.strip_prefix("Refused (")?.split_once(')').map(|(by, _)| by)
+}
+
+fn marks(standing: &Value) -> String {
+    let scripted = if standing["scripted"] == true { "[scripted] " } else { "" };
+    let shadow =
+        if standing["mode"] == "shadow" { "[shadow: what it would write is recorded, and never sent] " } else { "" };
+    format!("{scripted}{shadow}")
+}
+
+fn waiting(standing: &Value, session: &str) -> String {
+    let lines = items(&standing["waits"]).iter().map(|wait| match text(&wait["why"], "for").as_str() {
+        "approval" => {
+            let approval = text(&wait["why"], "approval");
+            format!("  for approval {approval}\n    next: ostler inbox; ostler approve {approval} --as PERSON")
+        }
+        "in_doubt" => {
+            let call = text(&wait["why"], "call");
+            format!("  for somebody to say what came of {call}\n    next: ostler resolve {call} happened|did-not|abandon --as PERSON")
+        }
+        "tied_up" => format!("  for calls in flight that tie up {}", text(&wait["why"], "budget")),
+        _ => format!("  for {}", wait["why"]),
+    });
+    let marks = marks(standing);
+    format!("{marks}session {session} sleeps at no cost, and waits\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_ends_a_session_says_who_refused() {
+        let failed = |why: &str| json!({ "failure": why });
+        assert_eq!(refused_by(&failed("Refused (budget). It is used up.")), Some("budget"));
+        assert_eq!(refused_by(&failed("The model gave no answer.")), None);
+        assert_eq!(refused_by(&json!({ "failure": null })), None);
+    }
+
+    #[test]
+    fn the_words_of_the_last_step_are_kept_to_know_what_was_read() {
+        let mut watched = Watched::default();
+        let words = |text: &str| Heard::Words(text.to_owned());
+        for heard in [Heard::Step, words("I read."), Heard::Step, Heard::Step, words("All "), words("well.")] {
+            watched.hear(heard);
+        }
+        assert_eq!(watched.finish(), "All well.");
+    }
+}

@@ -1,0 +1,68 @@
+//! The `ostler` binary: reads what was typed, asks a server or becomes one, prints, and ends with a code that says how.
+
+mod args;
+mod client;
+mod commands;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::client::Outcome;
+
+fn main() -> ExitCode {
+    // The one TLS provider of the process; a second call would be an error of ours.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::talk(&format!("error: no threads could be started: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::talk(&format!("error: {failure}"));
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Outcome {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Demo(demo) => commands::demo::demo(&global, demo).await,
+        Command::Up(up) => commands::up::up(&global, up).await,
+        Command::Init { name, file } => commands::init::init(&global, &name, file).await,
+        Command::Apply { files, dry_run } => commands::apply::apply(&global, &files, dry_run).await,
+        Command::Get { what, name } => commands::get::get(&global, &what, name.as_ref()).await,
+        Command::Delete { what, name } => commands::get::delete(&global, &what, &name).await,
+        Command::Run(run) => commands::run::run(&global, run).await,
+        Command::Send { agent, message, session } => commands::run::send(&global, &agent, &message, session).await,
+        Command::Ps { agent, phase } => commands::ps::ps(&global, agent, phase).await,
+        Command::Trace { session, transcript } => commands::trace::trace(&global, &session, transcript).await,
+        Command::Explain { call } => commands::trace::explain(&global, &call).await,
+        Command::Inbox => commands::inbox::list(&global).await,
+        Command::Approve { approval, reason, edit } => {
+            commands::inbox::approve(&global, &approval, &reason, edit).await
+        }
+        Command::Deny { approval, reason } => commands::inbox::deny(&global, &approval, &reason).await,
+        Command::Resolve { call, say, result } => commands::inbox::resolve(&global, &call, say, &result).await,
+        Command::Kill { session, reason } => commands::stop::kill(&global, &session, &reason).await,
+        Command::Freeze(freeze) => commands::stop::freeze(&global, &freeze).await,
+        Command::Unfreeze(what) => commands::stop::unfreeze(&global, &what).await,
+        Command::Cost { by, since } => commands::cost::cost(&global, by, &since).await,
+        Command::Audit(args::Audit::Verify) => commands::audit::verify(&global).await,
+        Command::Person(person) => commands::people::person(&global, person).await,
+        Command::Key(key) => commands::people::key(&global, key).await,
+        Command::Shadow(shadow) => commands::shadow::shadow(&global, shadow).await,
+        Command::Login { person } => commands::people::login(&global, &person).await,
+        Command::Schema => commands::init::schema(&global),
+        Command::Completion { shell } => commands::init::completion(shell),
+        Command::McpDemo { which, files, delay_ms } => commands::up::mcp_demo(&which, &files, delay_ms).await,
+    }
+}

@@ -1,0 +1,12 @@
+//! The real binary, as people and scripts use it: exit codes, what is said where, what a kill leaves behind. Effects are
+//! counted in the mail tool's own file, never in our log.
+
+mod apply;
+mod demo;
+mod exit_codes;
+mod guide;
+mod identity;
+mod kill_matrix;
+mod shadow;
+mod stage;
+mod up;
