@@ -39,7 +39,7 @@ pub(crate) struct Global {
     pub key: Option<String>,
     /// Act as this person, with the key that `person add` left in the data directory.
     #[arg(long = "as", global = true, value_name = "PERSON")]
-    pub person: Option<Name>,
+    pub acting_as: Option<Name>,
     /// How to print data, on standard output: table, json or yaml. Talk goes to standard error.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, hide_possible_values = true)]
     pub output: Format,

@@ -42,7 +42,7 @@ pub(crate) fn person_key(data: &Path, person: &Name) -> PathBuf {
 impl Client {
     /// The server that the options, the environment or the data directory name.
     pub(crate) fn find(global: &Global) -> Outcome<Client> {
-        let kept = global.person.as_ref().map(|person| kept_key(global, person)).transpose()?;
+        let kept = global.acting_as.as_ref().map(|person| kept_key(global, person)).transpose()?;
         let given = kept.or_else(|| global.key.clone());
         if let Some(url) = &global.url {
             let key = given.ok_or_else(|| {
@@ -154,7 +154,8 @@ fn kept_key(global: &Global, person: &Name) -> Outcome<String> {
     let file = person_key(&data_dir(global), person);
     std::fs::read_to_string(&file).map(|key| key.trim().to_owned()).map_err(|_| {
         Failure::Usage(format!(
-            "no key of {person} is kept here ({}): add them with `ostler person add {person} --group GROUP`, or use --key",
+            "no key of {person} is kept here ({}): `ostler person add {person} --group GROUP` makes the first one, \
+             `ostler key add person {person}` another; or use --key",
             file.display()
         ))
     })

@@ -114,6 +114,8 @@ pub struct OpenCall {
     pub kind: CallKind,
     /// How far it is.
     pub state: CallState,
+    /// Since when its budget has been tied up, without a break.
+    pub waiting_since: Option<Timestamp>,
     /// The latest request for consent.
     pub approval: Option<ApprovalRequest>,
     /// What a person said to it.

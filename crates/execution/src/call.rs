@@ -36,7 +36,8 @@ pub(crate) async fn prepare(parts: &Parts, session: &Session, offers: &Arc<[Offe
     match wanted {
         Wanted::Model { call, attempt } => {
             let act = ModelAct { messages: session.messages.clone(), offers: offers.clone() };
-            let facts = Facts::default();
+            let waiting_since = session.open.get(&call.ordinal).and_then(|open| open.waiting_since);
+            let facts = Facts { waiting_since, ..Facts::default() };
             let ask = Ask { call, attempt, principal: session.principal.clone(), act, facts };
             match parts.models.prepare(&ask).await {
                 models::Prepared::Go(rows, ticket) => Prepared { rows, ready: Some(Ready::Model(ticket)) },
@@ -68,7 +69,7 @@ fn ask(session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -
         return None;
     };
     let act = CapabilityAct { use_id, capability: resolved.ok_or(capability), arguments, malformed };
-    let facts = Facts { approval: call.approval, verdict: call.verdict, ..Facts::default() };
+    let facts = Facts { approval: call.approval, verdict: call.verdict, waiting_since: call.waiting_since };
     Some(Ask { call: call.id, attempt, principal: session.principal.clone(), act, facts })
 }
 

@@ -144,9 +144,17 @@ impl Turn {
         let worked_since_ms = parts.log.clock().monotonic_ms();
         let mut rows = Rows::default();
         let mut first = None;
-        let awake = match rehydrate::rehydrate(&parts.log, id).await? {
-            Some(awake) => awake,
-            None => {
+        let awake = match rehydrate::rehydrate(&parts.log, id).await {
+            Ok(Some(awake)) => awake,
+            Err(DataError::Erased { .. }) => {
+                // What it said was erased: nothing can be added to it, and nobody is told anything by its mail.
+                if let Some(piece) = next_mail(mail, stop).await {
+                    parts.log.discard(id, vec![piece.id]).await?;
+                }
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+            Ok(None) => {
                 let Some(piece) = next_mail(mail, stop).await else { return Ok(None) };
                 let MailBody::Message { start, .. } = &piece.body else {
                     parts.log.discard(id, vec![piece.id]).await?;

@@ -57,7 +57,7 @@ pub struct Running {
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Arc::new(SqliteStore::open(&config.data, clock.clone())?);
-    let sealer = Sealer::open(&config.data, &store.about(), clock.clone())?;
+    let sealer = Sealer::open(&config.data, store.about(), clock.clone())?;
     let approvals = sealer.derive("approvals");
     let log = Log::open(store, sealer, clock.clone(), &format!("pid {}", std::process::id())).await?;
     let gate = Gate::open(log.clone(), &approvals, checks(&config.secrets)).await?;

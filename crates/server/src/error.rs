@@ -2,7 +2,7 @@
 //! `{"error": {"kind", "reason", "next"}}`: what is wrong, and what to do next. A page shows the same words.
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use control::error::ControlError;
 use data::error::DataError;
@@ -19,20 +19,33 @@ pub(crate) struct ApiError {
     kind: &'static str,
     reason: String,
     next: String,
-    extra: Value,
-    header: Option<(HeaderName, HeaderValue)>,
+    extra: Option<Box<Value>>,
+    beside: Beside,
+}
+
+/// What stands beside the body.
+#[derive(Debug, Clone, Copy)]
+enum Beside {
+    Nothing,
+    /// How to show a key (RFC 9110 §11.6.1).
+    Bearer,
+    /// When to come back, in seconds.
+    RetryAfter(i64),
 }
 
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, reason: impl Into<String>, next: impl Into<String>) -> Self {
-        ApiError { status, kind, reason: reason.into(), next: next.into(), extra: Value::Null, header: None }
+        ApiError { status, kind, reason: reason.into(), next: next.into(), extra: None, beside: Beside::Nothing }
     }
 
-    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.header = Some((name, value.into()));
-        self
+    fn with(self, beside: Beside) -> Self {
+        ApiError { beside, ..self }
+    }
+
+    fn telling(self, extra: Value) -> Self {
+        ApiError { extra: Some(Box::new(extra)), ..self }
     }
 
     /// The request itself is wrong.
@@ -62,8 +75,7 @@ impl ApiError {
     }
 
     fn unauthorized(kind: &'static str, reason: &str, next: &str) -> Self {
-        let error = Self::new(StatusCode::UNAUTHORIZED, kind, reason, next);
-        error.with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        Self::new(StatusCode::UNAUTHORIZED, kind, reason, next).with(Beside::Bearer)
     }
 
     /// Whoever asks may not.
@@ -109,21 +121,21 @@ impl ApiError {
     /// What was sent is malformed; nothing was changed.
     pub(crate) fn unfit(reason: impl Into<String>, extra: Value) -> Self {
         let next = "mend it and apply again; nothing was changed";
-        ApiError { extra, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unfit", reason, next) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unfit", reason, next).telling(extra)
     }
 
     /// An agent that cannot run yet, with what is missing.
     pub(crate) fn not_ready(agent: &Name, conditions: Value) -> Self {
         let next = format!("see what is missing with `ostler get agent {agent}`");
         let reason = format!("{agent} is not ready to run");
-        ApiError { extra: conditions, ..Self::new(StatusCode::CONFLICT, "not_ready", reason, next) }
+        Self::new(StatusCode::CONFLICT, "not_ready", reason, next).telling(conditions)
     }
 
     /// A named bound is full: come back later.
     pub(crate) fn full(full: &execution::Full) -> Self {
         let seconds = full.retry_after_ms.saturating_add(999) / 1000;
         Self::new(StatusCode::TOO_MANY_REQUESTS, "full", full.to_string(), "try again after the time given")
-            .with(header::RETRY_AFTER, seconds)
+            .with(Beside::RetryAfter(seconds))
     }
 
     /// It cannot be done now.
@@ -165,13 +177,16 @@ impl IntoResponse for ApiError {
             tracing::error!(kind = self.kind, reason = self.reason, "a request failed");
         }
         let mut error = json!({ "kind": self.kind, "reason": self.reason, "next": self.next });
-        if let (Value::Object(error), Value::Object(extra)) = (&mut error, &self.extra) {
+        if let (Value::Object(error), Some(Value::Object(extra))) = (&mut error, self.extra.as_deref()) {
             error.extend(extra.clone());
         }
         let mut response = (self.status, Json(json!({ "error": error }))).into_response();
-        if let Some((name, value)) = self.header.clone() {
-            response.headers_mut().insert(name, value);
-        }
+        let headers = response.headers_mut();
+        match self.beside {
+            Beside::Nothing => None,
+            Beside::Bearer => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Beside::RetryAfter(seconds) => headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds)),
+        };
         // Where it is a page that was asked for, it is shown as one.
         response.extensions_mut().insert(self);
         response
@@ -199,7 +214,7 @@ impl From<ControlError> for ApiError {
             ControlError::Forbidden { reason, next } => of(StatusCode::FORBIDDEN, "forbidden", reason, next),
             ControlError::NotFound { reason, next } => of(StatusCode::NOT_FOUND, "not_found", reason, next),
             ControlError::Conflict { reason, next } => of(StatusCode::CONFLICT, "conflict", reason, next),
-            ControlError::Busy => ApiError::unavailable(error.to_string()).with(header::RETRY_AFTER, BUSY_S),
+            ControlError::Busy => ApiError::unavailable(error.to_string()).with(Beside::RetryAfter(BUSY_S)),
             ControlError::Unreadable { .. } => ApiError::unreadable(error.to_string()),
             ControlError::Log(error) => error.into(),
             ControlError::NotRecorded(_) => ApiError::unavailable(error.to_string()),

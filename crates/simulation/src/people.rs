@@ -20,26 +20,50 @@ use crate::chance::Chance;
 use crate::node::{Node, name, person, with_instructions};
 use crate::world::World;
 
-/// Scripts that people give each agent, and how often.
-const SCRIPTS: [(&str, &[&str]); 6] = [
-    ("reader", &["look a", "look a & look b | file c", "file x & file y & look z", "for ever", "garbled | look a", ""]),
+/// What people ask of an agent.
+type Asked = (&'static str, &'static [&'static str]);
+
+/// How often people write to each agent, and the scripts that they give it.
+const SCRIPTS: [(u32, Asked); 6] = [
     (
-        "payer",
-        &[
-            "pay 20",
-            "look a | pay 1500",
-            "look a & pay 1500 & pay 30 | pay 2000",
-            "wire 5",
-            "pay 10 & pay 11 | look b",
-            "unfit & garbled | unfit | garbled | look a",
-            "garbled & garbled & garbled & garbled & pay 5000",
-            "levitate | pay 3000",
-        ],
+        1,
+        (
+            "reader",
+            &["look a", "look a & look b | file c", "file x & file y & look z", "for ever", "garbled | look a", ""],
+        ),
     ),
-    ("careful", &["file a", "pay 5 & look a", "pay 5 & pay 6 & file b | file c"]),
-    ("tight", &["look a & look b & look c & look d", "pay 5 | pay 6", "look a | look b | look c | look d", "too long"]),
-    ("shade", &["look a | pay 50", "pay 500 & file a | look b", "file a & file b"]),
-    ("keeper", &["remember one & remember two | recall one", "calculate 2+3*4 & now", "recall two | remember three"]),
+    (
+        5,
+        (
+            "payer",
+            &[
+                "pay 20",
+                "look a | pay 1500",
+                "look a & pay 1500 & pay 30 | pay 2000",
+                "wire 5",
+                "pay 10 & pay 11 | look b",
+                "unfit & garbled | unfit | garbled | look a",
+                "garbled & garbled & garbled & garbled & pay 5000",
+                "levitate | pay 3000",
+            ],
+        ),
+    ),
+    (4, ("careful", &["file a", "pay 5 & look a", "pay 5 & pay 6 & file b | file c"])),
+    (
+        2,
+        (
+            "tight",
+            &["look a & look b & look c & look d", "pay 5 | pay 6", "look a | look b | look c | look d", "too long"],
+        ),
+    ),
+    (1, ("shade", &["look a | pay 50", "pay 500 & file a | look b", "file a & file b"])),
+    (
+        1,
+        (
+            "keeper",
+            &["remember one & remember two | recall one", "calculate 2+3*4 & now", "recall two | remember three"],
+        ),
+    ),
 ];
 
 /// One thing that somebody does.
@@ -73,10 +97,10 @@ pub enum Deed {
 const DEEDS: [(u32, Deed); 11] = [
     (12, Deed::Write),
     (3, Deed::WriteAgain),
-    (8, Deed::Answer),
-    (2, Deed::AnswerTwice),
+    (12, Deed::Answer),
+    (3, Deed::AnswerTwice),
     (2, Deed::AnswerWrongly),
-    (7, Deed::Resolve),
+    (9, Deed::Resolve),
     (1, Deed::Kill),
     (1, Deed::Freeze),
     (2, Deed::Thaw),
@@ -146,7 +170,7 @@ impl People {
     }
 
     async fn write(&mut self, node: &Node) -> String {
-        let (agent, scripts) = self.chance.pick(&SCRIPTS);
+        let (agent, scripts) = self.chance.weighed(&SCRIPTS);
         let (agent, key) = (name(agent), format!("k{}", self.chance.below(3)));
         let words = *self.chance.pick(scripts);
         let start = node.start_of(&agent, &key);
@@ -186,13 +210,16 @@ impl People {
     }
 
     /// Yes, no, or yes to something else.
-    fn opinion(&self) -> Answer {
-        let amount = 1 + self.chance.below(2000);
-        let edited = json!({"to": "acme", "amount_usd": amount});
+    async fn opinion(&self, node: &Node, approval: ApprovalId) -> Answer {
+        let recorded = approval::recorded(&node.gate, approval).await.unwrap_or_default();
+        let mut arguments = recorded.request.map(|request| request.arguments).unwrap_or_default();
         match self.chance.weighed(&[(6, 0), (2, 1), (2, 2)]) {
-            0 => Answer { approved: true, ..Answer::default() },
+            2 if arguments.get("amount_usd").is_some() => {
+                arguments["amount_usd"] = json!(1 + self.chance.below(2000));
+                Answer { approved: true, edited: Some(arguments), ..Answer::default() }
+            }
             1 => Answer { reason: "rather not".to_owned(), ..Answer::default() },
-            _ => Answer { approved: true, edited: Some(edited), ..Answer::default() },
+            _ => Answer { approved: true, ..Answer::default() },
         }
     }
 
@@ -201,7 +228,8 @@ impl People {
         if approvals.is_empty() {
             return "nobody asks".to_owned();
         }
-        let (approval, opinion) = (*self.chance.pick(&approvals), self.opinion());
+        let approval = *self.chance.pick(&approvals);
+        let opinion = self.opinion(node, approval).await;
         let said = format!("{approval}: {opinion:?}");
         format!("{said}: {}", outcome(&approval::answer(&node.gate, &person("ana"), approval, opinion).await))
     }
@@ -211,7 +239,8 @@ impl People {
         if approvals.is_empty() {
             return "nobody asks".to_owned();
         }
-        let (approval, one, other) = (*self.chance.pick(&approvals), self.opinion(), self.opinion());
+        let approval = *self.chance.pick(&approvals);
+        let (one, other) = (self.opinion(node, approval).await, self.opinion(node, approval).await);
         let (ana, ben) = (person("ana"), person("ben"));
         let (first, second) = tokio::join!(
             approval::answer(&node.gate, &ana, approval, one),
@@ -226,16 +255,14 @@ impl People {
             return "nobody asked".to_owned();
         }
         let approval = *self.chance.pick(&self.asked);
+        let yes = Answer { approved: true, ..Answer::default() };
         let eve = Caller::Person { name: name("eve"), groups: vec![name("elsewhere")] };
         for caller in [Caller::Admin, eve, Caller::Agent { name: name("payer") }] {
-            if approval::answer(&node.gate, &caller, approval, self.opinion()).await.is_ok() {
+            if approval::answer(&node.gate, &caller, approval, yes.clone()).await.is_ok() {
                 world.watch.note(format!("{caller:?} answered {approval}"));
             }
         }
-        format!(
-            "{approval}: {}",
-            outcome(&approval::answer(&node.gate, &person("ben"), approval, self.opinion()).await)
-        )
+        format!("{approval}: {}", outcome(&approval::answer(&node.gate, &person("ben"), approval, yes).await))
     }
 
     async fn resolve(&mut self, world: &World, node: &Node) -> String {
@@ -272,7 +299,7 @@ impl People {
     }
 
     async fn freeze(&mut self, world: &World, node: &Node) -> String {
-        let agent = name(self.chance.pick(&SCRIPTS).0);
+        let agent = name(self.chance.weighed(&SCRIPTS).0);
         let one = self.sessions.first().map(|_| *self.chance.pick(&self.sessions));
         let what = match (self.chance.weighed(&[(1, 0), (3, 1), (2, 2)]), one) {
             (0, _) => Scope::All,
@@ -303,7 +330,7 @@ impl People {
 
     /// The same agent with other instructions: another revision, which makes void what people consented to.
     async fn apply(&mut self, node: &Node) -> String {
-        let agent: Name = name(self.chance.pick(&SCRIPTS).0);
+        let agent: Name = name(self.chance.weighed(&SCRIPTS).0);
         let text = format!("You are the {}th.", self.mails.len());
         let descriptors = with_instructions(&agent, &text);
         let applied = apply::apply(&node.gate, &Caller::Admin, descriptors, false).await;
@@ -324,7 +351,8 @@ impl People {
         let (approvals, doubts) = self.waits(node).await;
         let waited = !approvals.is_empty() || !doubts.is_empty();
         for approval in approvals {
-            let answered = approval::answer(&node.gate, &person("ben"), approval, self.opinion()).await;
+            let opinion = self.opinion(node, approval).await;
+            let answered = approval::answer(&node.gate, &person("ben"), approval, opinion).await;
             self.note(world, format!("at last {approval}: {}", outcome(&answered)));
         }
         for call in doubts {

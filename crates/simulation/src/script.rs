@@ -20,7 +20,7 @@ pub fn reply(request: &Request) -> Reply {
     }
     match script.split(" | ").nth(round) {
         Some("too long") => Reply::text("and so on").stopping(Stop::Length),
-        Some(step) if !step.is_empty() => step.split(" & ").fold(because(step), |reply, part| using(reply, part)),
+        Some(step) if !step.is_empty() => step.split(" & ").fold(because(step), using),
         Some(_) | None => Reply::text(format!("Done: {script}")),
     }
 }

@@ -33,8 +33,8 @@ impl Weather {
             reads: drawn(30),
             slow: drawn(1000),
             models: drawn(200),
-            tools: drawn(400),
-            deaths: drawn(25),
+            tools: drawn(600),
+            deaths: drawn(40),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The execution plane on a node of its own: what sleeps holds nothing, what wakes it, what ends it.
 
+#![expect(clippy::unwrap_used, reason = "in a calm world every answer comes, and what is set up is known to be right")]
+
 use std::time::Duration;
 
 use control::approval::{self, Answer};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use simulation::tell;
+use simulation::{Told, tell};
 
 /// How many seeds are told where nobody says otherwise.
 const SEEDS: u64 = 100;
@@ -36,6 +36,28 @@ fn told(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
+fn tell_one(seed: u64) -> Told {
+    let told = std::panic::catch_unwind(|| tell(seed));
+    told.unwrap_or_else(|_| {
+        panic!("seed {seed} panicked: OSTLER_SIM_SEED={seed} cargo test -p simulation --test seeds")
+    })
+}
+
+/// Each world is told on one thread; several worlds are told at once.
+fn tell_all(seeds: u64) -> Vec<Told> {
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    std::thread::scope(|scope| {
+        let every = |first: u64| {
+            scope.spawn(move || (first..seeds).step_by(threads as usize).map(tell_one).collect::<Vec<_>>())
+        };
+        let told: Vec<_> = (0..threads).map(every).collect();
+        let mut all: Vec<Told> =
+            told.into_iter().flat_map(|thread| thread.join().expect("seed by seed, a panic is told above")).collect();
+        all.sort_by_key(|told| told.seed);
+        all
+    })
+}
+
 #[test]
 fn whatever_happens_what_must_hold_holds() {
     if let Some(seed) = told("OSTLER_SIM_SEED") {
@@ -44,7 +66,7 @@ fn whatever_happens_what_must_hold_holds() {
         assert!(told.wrong.is_empty(), "seed {seed} went wrong");
         return;
     }
-    let all = (0..told("OSTLER_SIM_SEEDS").unwrap_or(SEEDS)).map(tell);
+    let all = tell_all(told("OSTLER_SIM_SEEDS").unwrap_or(SEEDS));
     let (mut lives, mut records, mut effects) = (0, 0, 0);
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
     for told in all {

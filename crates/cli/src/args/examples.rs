@@ -6,7 +6,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 waiting for approval, 5 budget 
 Start here:
   ostler demo                          everything on your machine, in a minute
   ostler up                            start a server
-  ostler init helper                   write an agent that runs
+  ostler init my-agent                 write an agent that runs
   ostler COMMAND --help                examples of each command";
 
 pub(super) const DEMO: &str = "\
@@ -27,47 +27,47 @@ Ctrl-C or SIGTERM stops: calls in flight end first. SIGKILL loses nothing.";
 
 pub(super) const INIT: &str = "\
 Examples:
-  ostler init helper                   writes helper.yaml, and says what to type next
-  ostler init helper -f - | less";
+  ostler init my-agent                 writes my-agent.yaml, and says what to type next
+  ostler init my-agent -f - | less";
 
 pub(super) const APPLY: &str = "\
 Examples:
-  ostler apply -f helper.yaml
+  ostler apply -f my-agent.yaml
   ostler apply -f descriptors/ --dry-run
-  ostler init helper -f - | ostler apply -f -
+  ostler init my-agent -f - | ostler apply -f -
 
 A file that a descriptor names (`instructions: {file: …}`) is sent along, from beside it.";
 
 pub(super) const GET: &str = "\
 Examples:
   ostler get                           agents, and whether they are ready
-  ostler get agent helper              what is missing, and what to type next
+  ostler get agent my-agent            what is missing, and what to type next
   ostler get modelproviders -o yaml
-  ostler get results helper            what it answered";
+  ostler get results my-agent          what it answered";
 
 pub(super) const DELETE: &str = "\
 Examples:
-  ostler delete agent helper           its sessions stay in the log; none of them calls anything again";
+  ostler delete agent my-agent         its sessions stay in the log; none of them calls anything again";
 
 pub(super) const RUN: &str = "\
 Examples:
-  ostler run helper \"What is 6 * 7?\"
-  ostler run helper - < question.txt   or: cat question.txt | ostler run helper
-  ostler run helper \"And times 2?\" --session sums
-  ostler run helper \"Look into it.\" --detach
+  ostler run my-agent \"What is 6 * 7?\"
+  ostler run my-agent - < question.txt   or: cat question.txt | ostler run my-agent
+  ostler run my-agent \"And times 2?\" --session sums
+  ostler run my-agent \"Look into it.\" --detach
 
 The model's words come on standard error while you watch, its answer on standard output.
 Exit codes: 0 answered, 1 failed, 3 denied, 4 waiting for approval, 5 budget exhausted.";
 
 pub(super) const SEND: &str = "\
 Examples:
-  ostler send helper \"One more thing.\" --session sums";
+  ostler send my-agent \"One more thing.\" --session sums";
 
 pub(super) const PS: &str = "\
 Examples:
   ostler ps
   ostler ps --phase suspended          what sleeps, since when and on what
-  ostler ps --agent helper -o json";
+  ostler ps --agent my-agent -o json";
 
 pub(super) const TRACE: &str = "\
 Examples:
@@ -108,14 +108,14 @@ Examples:
 
 pub(super) const FREEZE: &str = "\
 Examples:
-  ostler freeze --agent helper --reason \"looks into the wrong books\"
+  ostler freeze --agent my-agent --reason \"looks into the wrong books\"
   ostler freeze --all --reason \"drill\"
 
 No call whose intent was recorded after this returned is sent.";
 
 pub(super) const UNFREEZE: &str = "\
 Examples:
-  ostler unfreeze --agent helper
+  ostler unfreeze --agent my-agent
   ostler unfreeze --all";
 
 pub(super) const COST: &str = "\
@@ -137,7 +137,7 @@ Examples:
 pub(super) const KEY: &str = "\
 Examples:
   ostler key add person ana
-  ostler key add agent helper
+  ostler key add agent my-agent
   ostler key list
   ostler key revoke 5b95cfbcf4d6";
 
@@ -147,10 +147,10 @@ Examples:
 
 pub(super) const SHADOW: &str = "\
 Examples:
-  ostler run helper \"Invoice INV-7\" --case INV-7
-  ostler shadow import helper what-people-did.csv
-  ostler shadow report helper
-  ostler shadow promote helper --to supervised --as ana
+  ostler shadow import my-agent what-people-did.csv
+  ostler run my-agent \"Invoice INV-7\" --case INV-7
+  ostler shadow report my-agent
+  ostler shadow promote my-agent --to supervised --as ana
 
 The CSV has a column `case`, and may have `tool`, `answer` and one for each argument compared.";
 

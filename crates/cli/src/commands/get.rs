@@ -7,52 +7,68 @@ use crate::args::Global;
 use crate::client::{Client, Failure, Outcome};
 use crate::output::{self, items, text};
 
+/// What can be listed.
+enum Listed {
+    /// What was applied, of one kind or of all.
+    Descriptors(Option<&'static str>),
+    /// What agents answered.
+    Results,
+    /// Who decides.
+    People,
+    /// What opens the server.
+    Keys,
+}
+
 /// Lists things of a kind, or shows one.
 pub(crate) async fn get(global: &Global, what: &str, name: Option<&Name>) -> Outcome {
+    let listed = listed(what)?;
     let client = Client::find(global)?;
-    match what {
-        "result" | "results" => {
+    match listed {
+        Listed::Descriptors(kind) => descriptors(global, &client, (what, kind), name).await,
+        Listed::Results => {
             let filter = name.map(|agent| format!("?agent={agent}")).unwrap_or_default();
             let results = client.get(&format!("/api/results{filter}")).await?;
             output::print(global.output, &results, results_table)
         }
-        "person" | "people" => super::people::list(global, &client).await,
-        "key" | "keys" => super::people::list_keys(global, &client).await,
-        _ => {
-            let kind = kind(what)?;
-            let filters = kind.map(|kind| format!("kind={kind}")).into_iter();
-            let filters: Vec<String> = filters.chain(name.map(|name| format!("name={name}"))).collect();
-            let found = client.get(&format!("/api/resources?{}", filters.join("&"))).await?;
-            match name {
-                Some(name) => {
-                    let one = items(&found).first().ok_or_else(|| {
-                        Failure::NotFound(format!("there is no {what} {name}: list them with `ostler get {what}`"))
-                    })?;
-                    output::print(global.output, one, one_in_words)
-                }
-                None => output::print(global.output, &found, many),
-            }
-        }
+        Listed::People => super::people::list(global, &client).await,
+        Listed::Keys => super::people::list_keys(global, &client).await,
     }
+}
+
+async fn descriptors(
+    global: &Global,
+    client: &Client,
+    (what, kind): (&str, Option<&'static str>),
+    name: Option<&Name>,
+) -> Outcome {
+    let filters = kind.map(|kind| format!("kind={kind}")).into_iter();
+    let filters: Vec<String> = filters.chain(name.map(|name| format!("name={name}"))).collect();
+    let found = client.get(&format!("/api/resources?{}", filters.join("&"))).await?;
+    let Some(name) = name else { return output::print(global.output, &found, many) };
+    let missing = || Failure::NotFound(format!("there is no {what} {name}: list them with `ostler get {what}`"));
+    output::print(global.output, items(&found).first().ok_or_else(missing)?, one_in_words)
 }
 
 /// Deletes one.
 pub(crate) async fn delete(global: &Global, what: &str, name: &Name) -> Outcome {
-    let client = Client::find(global)?;
-    let kind =
-        kind(what)?.ok_or_else(|| Failure::Usage("write which kind: one thing is deleted at a time".to_owned()))?;
-    client.delete(&format!("/api/resources/{kind}/{name}")).await?;
+    let Listed::Descriptors(Some(kind)) = listed(what)? else {
+        let how = "write agent, capability, mcpserver or modelprovider: a key is revoked with `ostler key revoke`";
+        return Err(Failure::Usage(how.to_owned()));
+    };
+    Client::find(global)?.delete(&format!("/api/resources/{kind}/{name}")).await?;
     output::done(global.output, &json!({ "kind": kind, "deleted": name }), &format!("{kind} {name} deleted"))
 }
 
-/// The kind that a word names; `None`: all of them.
-fn kind(what: &str) -> Outcome<Option<&'static str>> {
+fn listed(what: &str) -> Outcome<Listed> {
     match what.to_lowercase().as_str() {
-        "agent" | "agents" => Ok(Some("Agent")),
-        "capability" | "capabilities" => Ok(Some("Capability")),
-        "mcpserver" | "mcpservers" | "server" | "servers" => Ok(Some("McpServer")),
-        "modelprovider" | "modelproviders" | "provider" | "providers" => Ok(Some("ModelProvider")),
-        "all" => Ok(None),
+        "all" => Ok(Listed::Descriptors(None)),
+        "agent" | "agents" => Ok(Listed::Descriptors(Some("Agent"))),
+        "capability" | "capabilities" => Ok(Listed::Descriptors(Some("Capability"))),
+        "mcpserver" | "mcpservers" | "server" | "servers" => Ok(Listed::Descriptors(Some("McpServer"))),
+        "modelprovider" | "modelproviders" | "provider" | "providers" => Ok(Listed::Descriptors(Some("ModelProvider"))),
+        "result" | "results" => Ok(Listed::Results),
+        "person" | "people" => Ok(Listed::People),
+        "key" | "keys" => Ok(Listed::Keys),
         other => Err(Failure::Usage(format!(
             "{other} is no kind: write agents, capabilities, mcpservers, modelproviders, all, results, people or keys"
         ))),

@@ -52,8 +52,6 @@ fn expiry(item: &Value, now: i64) -> String {
 
 /// Says yes.
 pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, edit: Option<String>) -> Outcome {
-    let client = Client::find(global)?;
-    let id: ApprovalId = inbox_id(&client, approval).await?;
     let edited: Value = match edit {
         None => Value::Null,
         Some(text) => serde_json::from_str(&text).map_err(|error| {
@@ -62,6 +60,8 @@ pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, edit:
             ))
         })?,
     };
+    let client = Client::find(global)?;
+    let id: ApprovalId = inbox_id(&client, approval).await?;
     let said = client.post(&format!("/api/inbox/{id}/approve"), json!({ "reason": reason, "edited": edited })).await?;
     output::print(global.output, &said, |_| format!("approved {id}"))?;
     goes_on(global, id.call)

@@ -80,10 +80,10 @@ mod tests {
 
     #[test]
     fn what_init_writes_names_a_provider_that_is_there() {
-        let name: Name = "helper".parse().unwrap();
+        let name: Name = "my-agent".parse().unwrap();
         for (has_real_provider, expected, documents) in [(true, REAL, 1), (false, "scripted", 2)] {
             let text = descriptor(&name, has_real_provider);
-            let parsed = parse_file("helper.yaml", &text, &|_| None).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+            let parsed = parse_file("my-agent.yaml", &text, &|_| None).unwrap_or_else(|wrong| panic!("{wrong:?}"));
             assert_eq!(parsed.len(), documents, "{text}");
             let Some(Descriptor::Agent(agent)) = parsed.first() else { panic!("the agent comes first: {text}") };
             assert_eq!(agent.spec.model.provider.to_string(), expected);

@@ -23,24 +23,27 @@ pub(crate) async fn person(global: &Global, person: Person) -> Outcome {
                 let key = added["key"].as_str().map(|key| format!("\nkey {key} (shown once)")).unwrap_or_default();
                 format!("{name} belongs to {}{key}", named_groups(added))
             })?;
-            if client.data().is_some() && !added["key"].is_null() {
-                output::talk(&format!("kept for `--as {name}` in the data directory"));
-            }
-            Ok(())
+            keep(&client, &name, &added)
         }
     }
 }
 
-/// Adds a person and keeps their key in the data directory, where there is one.
+/// Adds a person; a new one's key comes back.
 pub(crate) async fn add(client: &Client, name: &Name, groups: &[Name]) -> Outcome<Value> {
-    let added = client.post("/api/people", json!({ "name": name, "groups": groups })).await?;
-    if let (Some(data), Some(key)) = (client.data(), added["key"].as_str()) {
-        keep(&person_key(data, name), key)?;
-    }
-    Ok(added)
+    client.post("/api/people", json!({ "name": name, "groups": groups })).await
 }
 
-fn keep(file: &Path, key: &str) -> Outcome {
+/// Keeps a key that came back in the data directory, where there is one, for `--as`.
+fn keep(client: &Client, name: &Name, added: &Value) -> Outcome {
+    if let (Some(data), Some(key)) = (client.data(), added["key"].as_str()) {
+        write_key(&person_key(data, name), key)?;
+        output::talk(&format!("kept for `--as {name}` in the data directory"));
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_key(file: &Path, key: &str) -> Outcome {
     let dir = file.parent().unwrap_or(Path::new("."));
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("{} could not be made", dir.display()))?;
@@ -72,23 +75,29 @@ pub(crate) async fn list(global: &Global, client: &Client) -> Outcome {
 
 /// `key add`, `key list`, `key revoke`.
 pub(crate) async fn key(global: &Global, key: Key) -> Outcome {
-    let client = Client::find(global)?;
     match key {
-        Key::List => list_keys(global, &client).await,
+        Key::List => list_keys(global, &Client::find(global)?).await,
         Key::Revoke { id } => {
+            let client = Client::find(global)?;
             client.delete(&format!("/api/keys/{id}")).await?;
             output::done(global.output, &json!({ "revoked": id }), &format!("{id} revoked: it opens nothing any more"))
         }
         Key::Add { kind, name } => {
-            let added = client.post("/api/keys", holder(kind, name)?).await?;
+            let holder = holder(kind, name.as_ref())?;
+            let client = Client::find(global)?;
+            let added = client.post("/api/keys", holder).await?;
             output::print(global.output, &added, |added| {
                 format!("{}\nkey {} (shown once)", text(added, "id"), text(added, "key"))
-            })
+            })?;
+            match name {
+                Some(person) if kind == KeyKind::Person => keep(&client, &person, &added),
+                Some(_) | None => Ok(()),
+            }
         }
     }
 }
 
-fn holder(kind: KeyKind, name: Option<Name>) -> Outcome<Value> {
+fn holder(kind: KeyKind, name: Option<&Name>) -> Outcome<Value> {
     match (kind, name) {
         (KeyKind::Admin, None) => Ok(json!({ "holder": "admin" })),
         (KeyKind::Person, Some(name)) => Ok(json!({ "holder": "person", "person": name })),

@@ -27,7 +27,7 @@ pub(crate) async fn run(global: &Global, run: Run) -> Outcome {
         return output::print(global.output, &sent, |_| session.clone());
     }
     output::talk(&format!("session {session}"));
-    let mut watched = Watched::default();
+    let mut watched = Watched::of(&run.agent);
     let mail = text(&sent, "mail");
     let standing = tokio::select! {
         standing = wait(&client, &session, Some(&mail)) => standing?,
@@ -60,8 +60,9 @@ fn message(given: &str) -> Outcome<String> {
 }
 
 /// What the model said so far, for whoever watches.
-#[derive(Default)]
 struct Watched {
+    /// Who is at work, in words.
+    at_work: String,
     /// The words since the last step.
     words: String,
     /// Whether a step came since.
@@ -70,10 +71,14 @@ struct Watched {
 }
 
 impl Watched {
+    fn of(agent: &Name) -> Watched {
+        Watched { at_work: format!("{agent} is at work"), words: String::new(), over: false, busy: None }
+    }
+
     /// Shows words as they come. It never ends by itself: whoever waits for the session ends it.
     async fn follow(&mut self, stream: Option<Stream>) -> std::convert::Infallible {
         if let Some(mut stream) = stream {
-            self.busy = Some(Busy::with("at work"));
+            self.busy = Some(Busy::with(&self.at_work));
             while let Ok(Some(heard)) = stream.next().await {
                 self.hear(heard);
             }
@@ -95,7 +100,7 @@ impl Watched {
             Heard::Step | Heard::Behind => {
                 self.over = true;
                 self.end_line();
-                self.busy = Some(Busy::with("at work"));
+                self.busy = Some(Busy::with(&self.at_work));
             }
         }
     }
@@ -196,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_words_of_the_last_step_are_kept_to_know_what_was_read() {
-        let mut watched = Watched::default();
+        let mut watched = Watched::of(&"my-agent".parse().unwrap());
         let words = |text: &str| Heard::Words(text.to_owned());
         for heard in [Heard::Step, words("I read."), Heard::Step, Heard::Step, words("All "), words("well.")] {
             watched.hear(heard);

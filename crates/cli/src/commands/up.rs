@@ -1,6 +1,7 @@
 //! `up`: this process becomes a server, until it is asked to stop.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub(crate) async fn up(global: &Global, up: Up) -> Outcome {
         }
     }
     let words = format!(
-        "ostler is up at {} on {}\nnext: ostler init helper, or ostler get agents; Ctrl-C stops it",
+        "ostler is up at {} on {}\nnext: ostler init my-agent, or ostler get agents; Ctrl-C stops it",
         running.url,
         data.display()
     );
@@ -49,7 +50,7 @@ pub(crate) async fn up(global: &Global, up: Up) -> Outcome {
 }
 
 async fn start(data: &Path, up: &Up) -> Outcome<Running> {
-    std::fs::create_dir_all(data).map_err(|error| {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| {
         anyhow::anyhow!("the data directory {} could not be made: {error}; give another with --data", data.display())
     })?;
     let config = Config {

@@ -47,12 +47,12 @@ fn the_articles_file_alone_is_accepted_shown_as_not_ready_and_refused_at_run_wit
 #[test]
 fn what_is_malformed_is_refused_with_its_place_and_the_nearest_word() {
     let stage = Stage::empty();
-    let wrong = agent("helper", "  budgets: {calls_per_hour: 60, usd_per_dya: 2}\n  limits: {turns: many}\n");
+    let wrong = agent("my-agent", "  budgets: {calls_per_hour: 60, usd_per_dya: 2}\n  limits: {turns: many}\n");
     let file = stage.write("wrong.yaml", &wrong);
     let said = stage.run(&["apply", "-f", &file]).with_code(1);
     for expected in [
         "2 things are wrong",
-        "wrong.yaml:7:32",
+        "wrong.yaml:7:33",
         "did you mean `usd_per_day`?",
         "wrong.yaml:8:19",
         "nothing was changed",
@@ -60,9 +60,9 @@ fn what_is_malformed_is_refused_with_its_place_and_the_nearest_word() {
         assert!(said.err.contains(expected), "{expected} in\n{}", said.err);
     }
     assert!(!said.err.contains('\u{1b}'), "no terminal, no colour: {:?}", said.err);
-    let not_yaml = stage.write("not.yaml", "kind: Agent\n\tname: x\n");
+    let not_yaml = stage.write("not.yaml", "kind: Agent\nspec:\n\tmodel: x\n");
     let said = stage.run(&["apply", "-f", &not_yaml]).with_code(1);
-    assert!(said.err.contains("not.yaml:2:1") && said.err.contains("a tab cannot indent YAML"), "{}", said.err);
+    assert!(said.err.contains("not.yaml:3:1") && said.err.contains("a tab cannot indent YAML"), "{}", said.err);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn what_does_nothing_yet_is_refused_and_never_ignored() {
     let stage = Stage::empty();
     let policy = "apiVersion: agent.os/v1\nkind: Policy\nmetadata: {name: p, owner: o}\n";
     let chat = PROVIDER.replace("scripted, script: demo", "openai-chat");
-    for text in [policy, chat.as_str(), &agent("helper", "  triggers: [{schedule: \"0 7 * * 1-5\"}]\n")] {
+    for text in [policy, chat.as_str(), &agent("my-agent", "  triggers: [{schedule: \"0 7 * * 1-5\"}]\n")] {
         let file = stage.write("yet.yaml", text);
         let said = stage.run(&["apply", "-f", &file]).with_code(1);
         assert!(said.err.contains("not yet supported"), "{text}\n{}", said.err);
@@ -116,7 +116,7 @@ fn two_files_may_name_the_same_path_beside_them() {
 #[test]
 fn a_dry_run_changes_nothing_and_the_same_content_is_unchanged() {
     let stage = Stage::empty();
-    let file = stage.write("helper.yaml", &agent("helper", ""));
+    let file = stage.write("my-agent.yaml", &agent("my-agent", ""));
     let said = stage.run(&["apply", "-f", &file, "--dry-run"]).with_code(0);
     assert!(said.out.contains("created (dry run)") && said.err.contains("nothing was changed"), "{said:?}");
     assert_eq!(stage.json(&["get", "all"]).as_array().map(Vec::len), Some(0));
@@ -126,21 +126,21 @@ fn a_dry_run_changes_nothing_and_the_same_content_is_unchanged() {
     };
     assert_eq!(changes(&stage.json(&["apply", "-f", &file])), ["created", "created"]);
     assert_eq!(changes(&stage.json(&["apply", "-f", &file])), ["unchanged", "unchanged"]);
-    let narrower = stage.write("helper.yaml", &agent("helper", "  budgets: {calls_per_hour: 2}\n"));
+    let narrower = stage.write("my-agent.yaml", &agent("my-agent", "  budgets: {calls_per_hour: 2}\n"));
     assert_eq!(changes(&stage.json(&["apply", "-f", &narrower])), ["changed", "unchanged"]);
 }
 
 #[test]
 fn what_init_writes_runs_with_the_next_command() {
     let stage = Stage::empty();
-    let said = stage.run(&["init", "helper"]).with_code(0);
-    assert!(said.err.contains("ostler apply -f helper.yaml && ostler run helper"), "{}", said.err);
-    stage.run(&["apply", "-f", "helper.yaml"]).with_code(0);
-    let said = stage.run(&["run", "helper", "What is 6 * 7?"]).with_code(0);
+    let said = stage.run(&["init", "my-agent"]).with_code(0);
+    assert!(said.err.contains("ostler apply -f my-agent.yaml && ostler run my-agent"), "{}", said.err);
+    stage.run(&["apply", "-f", "my-agent.yaml"]).with_code(0);
+    let said = stage.run(&["run", "my-agent", "What is 6 * 7?"]).with_code(0);
     assert!(said.out.contains("42") && said.err.contains("[scripted] [shadow:"), "{said:?}");
-    assert!(stage.run(&["init", "helper"]).with_code(2).err.contains("helper.yaml is there already"));
-    stage.run(&["delete", "agent", "helper"]).with_code(0);
-    assert!(stage.run(&["get", "agent", "helper"]).with_code(1).err.contains("there is no agent helper"));
+    assert!(stage.run(&["init", "my-agent"]).with_code(2).err.contains("my-agent.yaml is there already"));
+    stage.run(&["delete", "agent", "my-agent"]).with_code(0);
+    assert!(stage.run(&["get", "agent", "my-agent"]).with_code(1).err.contains("there is no agent my-agent"));
     let piped = stage.run(&["init", "second", "-f", "-"]).with_code(0).out;
     let mut apply = stage.command(&["apply", "-f", "-"]);
     apply.stdin(std::fs::File::open(stage.write("piped", &piped)).unwrap());

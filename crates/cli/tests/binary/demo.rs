@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -120,7 +120,7 @@ fn a_runtime_does_not_outlive_a_demo_that_was_killed() {
 fn the_demo_writes_into_no_directory_that_holds_something() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("mine.txt"), "mine").unwrap();
-    let said: Said = Command::from(ostler()).args(["demo", "--data"]).arg(dir.path()).output().unwrap().into();
+    let said: Said = ostler().args(["demo", "--data"]).arg(dir.path()).output().unwrap().into();
     let said = said.with_code(2);
     assert!(said.err.contains("is not empty"), "{}", said.err);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

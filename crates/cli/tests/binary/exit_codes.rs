@@ -10,18 +10,18 @@ use crate::stage::{Said, Stage, ostler, text};
 #[test]
 fn an_answer_is_data_and_the_rest_is_talk() {
     let stage = Stage::empty();
-    let file = stage.write("helper.yaml", &agent("helper", ""));
+    let file = stage.write("my-agent.yaml", &agent("my-agent", ""));
     stage.run(&["apply", "-f", &file]).with_code(0);
-    let said = stage.run(&["run", "helper", "What is 6 * 7?"]).with_code(0);
+    let said = stage.run(&["run", "my-agent", "What is 6 * 7?"]).with_code(0);
     assert_eq!(said.out, "42\n");
     assert!(said.err.contains("session ses_") && said.err.contains("[scripted] finished"), "{}", said.err);
-    let mut piped = stage.command(&["run", "helper"]);
+    let mut piped = stage.command(&["run", "my-agent"]);
     piped.stdin(std::fs::File::open(stage.write("question", "What is 6 * 8?")).unwrap());
     assert_eq!(Said::from(piped.output().unwrap()).with_code(0).out, "48\n");
-    let mut empty = stage.command(&["run", "helper"]);
+    let mut empty = stage.command(&["run", "my-agent"]);
     assert!(Said::from(empty.output().unwrap()).with_code(2).err.contains("there is no message"));
     for words in ["What is 2 * 2?", "What is 3 * 3?"] {
-        stage.run(&["run", "helper", words, "--session", "sums"]).with_code(0);
+        stage.run(&["run", "my-agent", words, "--session", "sums"]).with_code(0);
     }
     assert_eq!(stage.json(&["ps"]).as_array().map(Vec::len), Some(3), "one key, one session");
 }

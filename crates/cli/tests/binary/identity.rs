@@ -24,7 +24,7 @@ fn an_agents_key_neither_decides_nor_reads() {
     }
     stage.run(&["key", "revoke", text(&key, "id")]).with_code(0);
     let said = stage.run(&["ps", "--key", text(&key, "key")]).with_code(3);
-    assert!(said.err.contains("this needs a key"), "{said:?}");
+    assert!(said.err.contains("this key is not known here"), "{said:?}");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn people_read_and_sign_in_and_administer_nothing() {
         &["person", "add", "ana", "--group", "treasury"],
         &["apply", "-f", "a.yaml"],
     ];
-    stage.write("a.yaml", &crate::apply::agent("helper", ""));
+    stage.write("a.yaml", &crate::apply::agent("my-agent", ""));
     for line in lines {
         stage.run(&[line, &["--as", "ana"]].concat()).with_code(3);
     }

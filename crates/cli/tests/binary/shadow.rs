@@ -91,5 +91,5 @@ fn globex(stage: &Stage) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(stage.path("invoices.csv")).unwrap();
     let rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let open = rows.filter(|row| row[1] == "globex" && row.last() == Some(&"open"));
-    open.map(|row| (row[0].to_owned(), row[7].to_owned())).collect()
+    open.map(|row| (row[0].to_owned(), row[row.len() - 3].to_owned())).collect()
 }

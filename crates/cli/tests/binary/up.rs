@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use rusqlite::Connection;
 
@@ -17,6 +17,16 @@ fn refused(data: &Path) -> String {
     assert!(said.out.is_empty(), "{said:?}");
     assert_eq!(said.err.trim_end().lines().count(), 1, "one sentence, not {:?}", said.err);
     said.err
+}
+
+/// A process that goes with the test, however the test ends.
+struct Gone(Child);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -130,12 +140,10 @@ fn without_a_directory_it_uses_the_users_own() {
         command.args(args).env("HOME", home.path()).env_remove("XDG_DATA_HOME").stderr(Stdio::null());
         command
     };
-    let mut server = at_home(&["up", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let _server = Gone(at_home(&["up", "--listen", "127.0.0.1:0"]).spawn().unwrap());
     until("a client finds it without being told", || at_home(&["ps"]).status().unwrap().success().then_some(()));
     assert!(data.join("context.json").exists());
     assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o077, 0, "nobody else looks in");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]

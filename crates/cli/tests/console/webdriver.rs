@@ -22,7 +22,7 @@ const ARGUMENTS: [&str; 10] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--window-size=1200,1000",
+    "--window-size=1120,920",
 ];
 /// The key of an element's reference (WebDriver §12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -60,6 +60,11 @@ impl Browser {
     /// Opens an address.
     pub(crate) async fn open(&self, url: &str) {
         self.ask(Method::POST, "/url", json!({ "url": url })).await;
+    }
+
+    /// Where it is.
+    pub(crate) async fn address(&self) -> String {
+        self.ask(Method::GET, "/url", Value::Null).await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until there is such an element (XPath).

@@ -212,7 +212,7 @@ fn a_call_with_consent_that_waits_for_its_budget_is_off_the_inbox() {
     world.facts = facts;
     let Verdict::Wait { rows, .. } = world.ask(&Draft { value: Some(1), ..draft.clone() }) else { panic!() };
     assert!(matches!(rows.events[0], Event::ApprovalWithdrawn { .. }), "it is not needed any more: {rows:?}");
-    assert_eq!(rows.inbox, [InboxChange::Close(key.clone())]);
+    assert_eq!(rows.inbox, [InboxChange::Close(key)]);
     world.ana_says(true, "", None);
     let Verdict::Wait { rows, wait } = world.ask(&draft) else { panic!() };
     assert!(matches!(wait.why, WaitFor::TiedUp { .. }), "{wait:?}");

@@ -7,7 +7,7 @@ use super::{CallKind, CallState, OpenCall, Phase, Session};
 use crate::call::{ApprovalVerdict, CallOutcome, Settlement};
 use crate::capability::Effect;
 use crate::clock::Timestamp;
-use crate::decision::{Refusal, RefusedBy};
+use crate::decision::{Refusal, RefusedBy, WaitFor};
 use crate::event::{Event, Intent, Resolution};
 use crate::id::CallId;
 use crate::message::{Content, Message, Origin, Part, Role, Trust};
@@ -44,7 +44,7 @@ impl Session {
             Event::CallRecorded { intent, outcome, .. } => self.capability_ended(intent.call, outcome),
             Event::CallRefused { call, model, refusal, .. } => self.refused(*call, *model, refusal),
             Event::CallWaits { .. } | Event::ApprovalRequested { .. } | Event::ApprovalWithdrawn { .. } => {
-                self.waits(event)
+                self.waits(event, at)
             }
             Event::ApprovalDecided { verdict } => self.decided(verdict, at),
             Event::CallInDoubt { call, settlement, .. } => self.in_doubt(*call, settlement.is_some()),
@@ -67,6 +67,7 @@ impl Session {
     fn intended(&mut self, intent: &Intent, effect: Effect, kind: &CallKind) {
         let call = self.call_mut(intent.call, kind);
         call.attempt = intent.attempt;
+        call.waiting_since = None;
         call.state = CallState::InFlight { holds: intent.holds.clone(), worst: intent.worst, effect };
     }
 
@@ -83,13 +84,17 @@ impl Session {
     }
 
     /// What a call waits for, and what a person is asked of it.
-    fn waits(&mut self, event: &Event) {
+    fn waits(&mut self, event: &Event, at: Timestamp) {
         if let Event::CallWaits { call, model: true, .. } = event {
             self.call_mut(*call, &CallKind::Model);
         }
         let Some(open) = event.call().and_then(|call| self.open.get_mut(&call.ordinal)) else { return };
         match event {
-            Event::CallWaits { wait, .. } => open.state = CallState::Waiting { wait: wait.clone() },
+            Event::CallWaits { wait, .. } => {
+                let tied_up = matches!(wait.why, WaitFor::TiedUp { .. });
+                open.waiting_since = tied_up.then(|| open.waiting_since.unwrap_or(at));
+                open.state = CallState::Waiting { wait: wait.clone() };
+            }
             Event::ApprovalRequested { request, .. } => {
                 open.approval = Some(request.clone());
                 open.verdict = None;
@@ -122,6 +127,7 @@ impl Session {
             attempt: 0,
             kind: kind.clone(),
             state: CallState::Wanted,
+            waiting_since: None,
             approval: None,
             verdict: None,
         })

@@ -1,5 +1,6 @@
 //! The machine, alone: what a session wants next and how it comes to rest, from what happened to it.
 
+#[cfg(test)]
 mod said;
 
 use domain::capability::Effect;

@@ -1,3 +1,5 @@
+//! A server's life: started when it is needed, left alone after it failed, ended with the runtime.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

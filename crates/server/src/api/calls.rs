@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use control::approval;
 use data::explain::{Explanation, render};
 use data::trace::Trace;
 use domain::event::Resolution;
@@ -11,7 +10,7 @@ use domain::id::CallId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Body, Id, Params};
+use super::{Body, Id, Params, inbox};
 use crate::app::App;
 use crate::auth::Who;
 use crate::error::{ApiError, ApiResult};
@@ -71,7 +70,7 @@ pub(crate) async fn resolve(
     Id(call): Id<CallId>,
     Body(said): Body<Said>,
 ) -> ApiResult<Json<Value>> {
-    approval::resolve(&app.gate, &who.0, call, resolution(&said)?).await?;
+    inbox::resolve(&app, &who, call, resolution(&said)?).await?;
     Ok(Json(json!({ "call": call, "say": said.say })))
 }
 

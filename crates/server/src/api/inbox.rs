@@ -1,23 +1,29 @@
 //! What waits for people, with what they need to decide, and what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use control::approval::{self, Answer};
 use data::rows::{InboxItem, InboxKey};
 use data::trace::{CapabilityCall, Trace, What};
+use domain::call::ApprovalVerdict;
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
+use domain::event::Resolution;
 use domain::id::{ApprovalId, CallId, Name, SessionId};
 use domain::principal::Mode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Body, Id};
-use crate::app::App;
+use crate::app::{App, commits};
 use crate::auth::Who;
 use crate::error::ApiResult;
+
+/// How long a session is given to take an answer before whoever gave it is told.
+const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Something that waits for a person, with what they need to decide.
 #[derive(Serialize)]
@@ -39,8 +45,9 @@ pub(crate) struct Waiting {
     pub what: String,
     /// What the call may change, where that is known.
     pub effect: Option<Effect>,
-    /// The tool and the server that would be called, where that is known.
+    /// The tool that would be called, and its server, where that is known.
     pub tool: Option<String>,
+    pub server: Option<Name>,
     /// Why a person is asked: the rule.
     pub reason: String,
     /// Why the agent wants it: its reasoning directly above the call.
@@ -69,14 +76,13 @@ pub(crate) async fn list(State(app): State<App>, _: Who) -> ApiResult<Json<Vec<W
 
 /// Everything that waits, oldest first. A session that cannot be read does not hide the others.
 pub(crate) async fn waiting(app: &App) -> ApiResult<Vec<Waiting>> {
-    let mut traces: BTreeMap<SessionId, Result<Trace, String>> = BTreeMap::new();
-    let mut all = Vec::new();
-    for item in app.log.inbox().await? {
-        if !traces.contains_key(&item.session) {
-            traces.insert(item.session, trace(app, item.session).await);
-        }
-        all.push(with_details(app, &item, traces.get(&item.session)));
+    let items = app.log.inbox().await?;
+    let sessions: BTreeSet<SessionId> = items.iter().map(|item| item.session).collect();
+    let mut traces = BTreeMap::new();
+    for session in sessions {
+        traces.insert(session, trace(app, session).await);
     }
+    let mut all: Vec<Waiting> = items.iter().map(|item| with_details(app, item, traces.get(&item.session))).collect();
     all.sort_by_key(|waiting| (waiting.since, waiting.call));
     Ok(all)
 }
@@ -123,6 +129,7 @@ fn bare(item: &InboxItem, call: CallId) -> Waiting {
         what: String::new(),
         effect: None,
         tool: None,
+        server: None,
         reason: String::new(),
         reasoning: Vec::new(),
         task: None,
@@ -172,7 +179,7 @@ fn describe(waiting: &mut Waiting, app: &App, wanted: &CapabilityCall) {
     if let Some(entry) = app.gate.registry().capability(name) {
         let spec = &entry.descriptor.spec;
         waiting.effect = waiting.effect.or(Some(spec.effect));
-        waiting.tool = Some(format!("{} of {}", spec.tool, spec.server));
+        (waiting.tool, waiting.server) = (Some(spec.tool.clone()), Some(spec.server.clone()));
     }
 }
 
@@ -193,7 +200,7 @@ pub(crate) async fn approve(
     Id(id): Id<ApprovalId>,
     Body(said): Body<Said>,
 ) -> ApiResult<Json<Value>> {
-    answer(&app, &who, id, Answer { approved: true, reason: said.reason, edited: said.edited }).await
+    told(&app, &who, id, Answer { approved: true, reason: said.reason, edited: said.edited }).await
 }
 
 /// No.
@@ -203,11 +210,27 @@ pub(crate) async fn deny(
     Id(id): Id<ApprovalId>,
     Body(said): Body<Said>,
 ) -> ApiResult<Json<Value>> {
-    answer(&app, &who, id, Answer { approved: false, reason: said.reason, edited: said.edited }).await
+    told(&app, &who, id, Answer { approved: false, reason: said.reason, edited: said.edited }).await
 }
 
-/// Signs what a person says and posts it to the session that waits.
-async fn answer(app: &App, who: &Who, id: ApprovalId, said: Answer) -> ApiResult<Json<Value>> {
-    let verdict = approval::answer(&app.gate, &who.0, id, said).await?;
+async fn told(app: &App, who: &Who, id: ApprovalId, said: Answer) -> ApiResult<Json<Value>> {
+    let verdict = answer(app, who, id, said).await?;
     Ok(Json(json!({ "approval": id, "session": id.call.session, "verdict": verdict })))
+}
+
+/// Signs what a person says and posts it to the session that waits. Answers once the session has taken it, or after a
+/// moment: it is durable either way.
+pub(crate) async fn answer(app: &App, who: &Who, id: ApprovalId, said: Answer) -> ApiResult<ApprovalVerdict> {
+    let mut progress = app.runtime.watch();
+    let verdict = approval::answer(&app.gate, &who.0, id, said).await?;
+    commits(&mut progress, id.call.session, TAKEN_WITHIN).await;
+    Ok(verdict)
+}
+
+/// Tells a session what came of a write in doubt. Answers once the session has taken it, or after a moment.
+pub(crate) async fn resolve(app: &App, who: &Who, call: CallId, resolution: Resolution) -> ApiResult<()> {
+    let mut progress = app.runtime.watch();
+    approval::resolve(&app.gate, &who.0, call, resolution).await?;
+    commits(&mut progress, call.session, TAKEN_WITHIN).await;
+    Ok(())
 }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-/// What is longer is folded away, in characters.
-const LONG: usize = 600;
+/// What is longer is folded away, in characters and in lines.
+const LONG: (usize, usize) = (600, 12);
 
 /// Arguments: one row per field, text as text.
 pub(super) fn arguments(value: &Value) -> Markup {
@@ -36,11 +36,10 @@ pub(super) fn pretty(value: &Value) -> String {
 /// What came back: folded away where it is long.
 pub(super) fn result(text: &str) -> Markup {
     let text = serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |json| plain(&json));
-    let characters = text.chars().count();
-    if characters <= LONG {
+    let (characters, lines) = (text.chars().count(), text.lines().count());
+    if characters <= LONG.0 && lines <= LONG.1 {
         return html! { pre { (text) } };
     }
-    let lines = text.lines().count();
     html! {
         details {
             summary { "result: " (super::words::count(i64::try_from(lines).unwrap_or(i64::MAX), "line")) }

@@ -1,11 +1,9 @@
 //! What people decide on the console's forms. Each form carries the token of the console session it came with; the
 //! rules are the control plane's.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use control::approval::{self, Answer};
+use control::approval::Answer;
 use domain::event::Resolution;
 use domain::id::{ApprovalId, CallId, SessionId};
 use serde::Deserialize;
@@ -13,12 +11,9 @@ use serde_json::Value;
 
 use super::page::Reader;
 use super::session::own_form;
-use crate::api::{Fields, Id};
-use crate::app::{App, commits};
+use crate::api::{Fields, Id, inbox};
+use crate::app::App;
 use crate::error::{ApiError, ApiResult};
-
-/// How long the session is given to take the answer before its page is shown.
-const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a form says.
 #[derive(Deserialize)]
@@ -58,9 +53,7 @@ pub(crate) async fn deny(
 
 async fn answer(app: &App, reader: &Reader, id: ApprovalId, csrf: &str, said: Answer) -> ApiResult<Response> {
     own_form(reader.csrf.as_ref(), csrf)?;
-    let mut progress = app.runtime.watch();
-    approval::answer(&app.gate, &reader.who.0, id, said).await?;
-    commits(&mut progress, id.call.session, TAKEN_WITHIN).await;
+    inbox::answer(app, &reader.who, id, said).await?;
     Ok(to_session(id.call.session))
 }
 
@@ -79,9 +72,7 @@ pub(crate) async fn resolve(
         Some("abandon") => Resolution::Abandon,
         _ => return Err(ApiError::bad("no answer was given", "go back and choose one")),
     };
-    let mut progress = app.runtime.watch();
-    approval::resolve(&app.gate, &reader.who.0, call, resolution).await?;
-    commits(&mut progress, call.session, TAKEN_WITHIN).await;
+    inbox::resolve(&app, &reader.who, call, resolution).await?;
     Ok(to_session(call.session))
 }
 

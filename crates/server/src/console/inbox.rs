@@ -79,8 +79,11 @@ fn what_happens(waiting: &Waiting) -> Markup {
         Some(Effect::Irreversible) => "It cannot be undone.",
         None => "What it changes is not known.",
     };
+    let tense = if waiting.item == "in_doubt" { "was" } else { "is" };
     html! {
-        @if let Some(tool) = &waiting.tool { code { (tool) } @if waiting.item == "in_doubt" { " was" } @else { " is" } " called with exactly this. " }
+        @if let (Some(tool), Some(server)) = (&waiting.tool, &waiting.server) {
+            code { (tool) } " of the server " code { (server) } " " (tense) " called with exactly this. "
+        }
         (effect)
     }
 }

@@ -37,12 +37,9 @@ pub(crate) async fn show(Params(Code { code }): Params<Code>) -> Response {
 }
 
 /// A code becomes a cookie.
-pub(crate) async fn sign_in(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Fields(Code { code }): Fields<Code>,
-) -> Response {
-    let taken = if same_origin(&headers) { app.logins.take(&code, &*app.clock) } else { None };
+pub(crate) async fn sign_in(State(app): State<App>, headers: HeaderMap, form: ApiResult<Fields<Code>>) -> Response {
+    // Whatever cannot be read carries no code.
+    let taken = form.ok().filter(|_| same_origin(&headers)).and_then(|form| app.logins.take(&form.0.code, &*app.clock));
     match taken {
         Some(cookie) => ([(header::SET_COOKIE, app.logins.set_cookie(&cookie))], Redirect::to("/")).into_response(),
         None => {

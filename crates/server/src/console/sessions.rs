@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::page::{Reader, looking_again, page};
-use super::words::{ago, mark, notes, phase};
+use super::words::{ago, called, mark, notes, phase};
 use crate::api::Params;
 use crate::app::App;
 use crate::error::ApiResult;
@@ -83,7 +83,7 @@ fn row(session: SessionId, head: &Head, awake: bool, now: Timestamp) -> Markup {
     html! {
         tr {
             td {
-                a href={ "/sessions/" (session) } { (head.key) }
+                a href={ "/sessions/" (session) } { (called(&head.key)) }
                 div.id { (session) }
             }
             td { (head.agent) div { (notes(head.scripted, head.mode == Mode::Shadow)) } }

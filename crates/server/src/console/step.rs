@@ -1,6 +1,6 @@
 //! One call of a capability: what was wanted, what the gate decided, who consented, what came back, what it cost.
 
-use data::trace::{CapabilityCall, Consent, Resolved};
+use data::trace::{CapabilityCall, Consent, Resolved, State};
 use domain::decision::Refusal;
 use domain::event::Resolution;
 use maud::{Markup, html};
@@ -20,9 +20,14 @@ pub(super) fn capability(call: &CapabilityCall) -> Markup {
 
 /// A call, under the words that led to it.
 pub(super) fn action(call: &CapabilityCall) -> Markup {
-    let refused = call.refusal.is_some() || call.error.is_some();
+    let class = match call.state {
+        State::Refused | State::Failed | State::Dropped => "bad",
+        State::Wanted | State::Waiting | State::InDoubt | State::Abandoned => "waiting",
+        State::Recorded => "shadow",
+        State::InFlight | State::Answered | State::Resolved => "",
+    };
     html! {
-        div class={ "action" (if refused { " refused-action" } else { "" }) } id={ "call-" (call.call.ordinal) } {
+        div class={ "action " (class) } id={ "call-" (call.call.ordinal) } {
             div {
                 strong { (call.name) } " " (state(call.state))
                 @if let Some(effect) = call.effect { (mark("", &effect.to_string())) }

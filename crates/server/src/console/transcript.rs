@@ -14,7 +14,7 @@ use maud::{Markup, html};
 
 use super::page::{Reader, looking_again, page};
 use super::step;
-use super::words::{ago, autonomy, count, instant, lasting, mark, money, notes, phase, state, wait};
+use super::words::{ago, autonomy, called, count, instant, lasting, mark, money, notes, phase, state, wait};
 use crate::api::Id;
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
@@ -28,7 +28,7 @@ pub(crate) async fn show(State(app): State<App>, reader: Reader, Id(id): Id<Sess
         @for step in &trace.steps { (one(&trace, step, &under_models)) }
     };
     let moves = matches!(trace.phase, Phase::Ready | Phase::Running);
-    Ok(looking_again(page(&reader, &format!("{} · {}", trace.agent, trace.key), &body), moves))
+    Ok(looking_again(page(&reader, &format!("{} · {}", trace.agent, called(&trace.key)), &body), moves))
 }
 
 fn summary(trace: &Trace, now: Timestamp) -> Markup {

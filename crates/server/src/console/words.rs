@@ -20,7 +20,7 @@ pub(super) fn ago(now: Timestamp, at: Timestamp) -> Markup {
     let ms = now.since_ms(at);
     html! {
         time datetime=(text) title={ (to_the_second(&text)) " UTC" } {
-            @if ms >= 0 { (lasting(ms)) " ago" } @else { "in " (lasting(-ms)) }
+            @if ms >= 0 { (roughly(ms)) " ago" } @else { "in " (roughly(-ms)) }
         }
     }
 }
@@ -34,11 +34,22 @@ pub(super) fn lasting(ms: i64) -> String {
     let (seconds, minutes, hours, days) = (ms / 1000, ms / 60_000, ms / 3_600_000, ms / 86_400_000);
     match ms {
         ..1_000 => format!("{ms} ms"),
-        ..60_000 => format!("{seconds}.{} s", ms % 1000 / 100),
-        ..3_600_000 => format!("{minutes} min"),
-        ..86_400_000 => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
+        1_000..60_000 => format!("{seconds}.{} s", ms % 1000 / 100),
+        60_000..3_600_000 => format!("{minutes} min"),
+        3_600_000..86_400_000 => format!("{hours} h {} min", minutes % 60),
+        86_400_000.. => format!("{days} d {} h", hours % 24),
     }
+}
+
+/// A length of time between now and something else: nobody counts tenths of a second there.
+fn roughly(ms: i64) -> String {
+    if ms < 60_000 { format!("{} s", ms / 1000) } else { lasting(ms) }
+}
+
+/// What a session is called: by its key, or by the beginning of one that was made up for it.
+pub(super) fn called(key: &str) -> &str {
+    let made_up = key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if made_up { &key[..8] } else { key }
 }
 
 /// Money.
@@ -143,7 +154,7 @@ pub(super) fn wait(wait: &Wait) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::{Timestamp, ago, count, grouped, lasting};
+    use super::{Timestamp, ago, called, count, grouped, lasting};
 
     #[test]
     fn a_length_of_time_is_no_finer_than_it_is_useful() {
@@ -164,6 +175,13 @@ mod tests {
         let (now, minute) = (Timestamp(1_000_000_000), 60_000);
         assert!(ago(now, now.plus_ms(-5 * minute)).0.contains(">5 min ago<"));
         assert!(ago(now, now.plus_ms(5 * minute)).0.contains(">in 5 min<"));
+        assert!(ago(now, now.plus_ms(-1_900)).0.contains(">1 s ago<"));
+    }
+
+    #[test]
+    fn a_key_that_was_made_up_is_shortened_and_no_other_is() {
+        assert_eq!(called("0a816be30a7d6068d22a7053f2df812b"), "0a816be3");
+        assert_eq!(called("acme-october"), "acme-october");
     }
 
     #[test]

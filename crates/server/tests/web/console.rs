@@ -69,7 +69,16 @@ async fn the_inbox_shows_the_evidence_and_a_yes_there_is_what_happens() {
             "1 invoice to remind of",
         ],
     );
-    in_order(&page, &["What will happen", "draft_email of books", "changes something outside", "amount_usd", "4180.0"]);
+    in_order(
+        &page,
+        &[
+            "What will happen",
+            "draft_email</code> of the server <code>books",
+            "changes something outside",
+            "amount_usd",
+            "4180.0",
+        ],
+    );
     in_order(
         &page,
         &[
@@ -87,7 +96,7 @@ async fn the_inbox_shows_the_evidence_and_a_yes_there_is_what_happens() {
 
     let reply = ana.send(&format!("/inbox/{id}/approve"), &[("reason", "it is due")]).await;
     assert_eq!((reply.status, reply.header("location")), (303, Some(format!("/sessions/{session}").as_str())));
-    stage.rests(&serde_json::json!({ "session": session, "mail": format!("verdict:{id}") })).await;
+    stage.rests(&serde_json::json!({ "session": session })).await;
     let page = ana.page(&format!("/sessions/{session}")).await;
     in_order(&page, &["consent needed", "approved", "by ana", "it is due", "draft-1", "$0.002"]);
     assert_eq!(stage.upstream.drafts().len(), 1);
@@ -108,7 +117,7 @@ async fn what_a_person_edits_is_what_is_sent() {
     let mut edited = item["arguments"].clone();
     edited["amount_usd"] = serde_json::json!(100);
     assert_eq!(ana.send(&path, &[("edited", &edited.to_string())]).await.status, 303);
-    stage.rests(&serde_json::json!({ "session": item["session"], "mail": format!("verdict:{id}") })).await;
+    stage.rests(&serde_json::json!({ "session": item["session"] })).await;
     assert_eq!(stage.upstream.drafts()[0]["amount_usd"], 100);
     let page = ana.page(&format!("/sessions/{}", item["session"].as_str().unwrap())).await;
     in_order(&page, &["approved", "arguments edited", "100"]);
@@ -121,7 +130,7 @@ async fn a_no_is_shown_with_its_reason() {
     let ana = Browser::sign_in(&stage, "ana").await;
     let id = item["id"].as_str().unwrap();
     assert_eq!(ana.send(&format!("/inbox/{id}/deny"), &[("reason", "ask <them> first")]).await.status, 303);
-    stage.rests(&serde_json::json!({ "session": item["session"], "mail": format!("verdict:{id}") })).await;
+    stage.rests(&serde_json::json!({ "session": item["session"] })).await;
     let page = ana.page(&format!("/sessions/{}", item["session"].as_str().unwrap())).await;
     in_order(&page, &["refused, not sent", "denied", "by ana", "ask &lt;them&gt; first", "refused by approval"]);
     assert_eq!(stage.upstream.drafts().len(), 0);
@@ -169,8 +178,7 @@ async fn a_write_in_doubt_is_resolved_in_the_inbox() {
     let path = format!("/inbox/{}/resolve", item["call"].as_str().unwrap());
     assert_eq!(ana.send(&path, &[]).await.status, 400);
     assert_eq!(ana.send(&path, &[("say", "happened"), ("reason", "draft-1, I saw it")]).await.status, 303);
-    let mail = format!("resolve:{}:1", item["call"].as_str().unwrap());
-    stage.rests(&serde_json::json!({ "session": item["session"], "mail": mail })).await;
+    stage.rests(&serde_json::json!({ "session": item["session"] })).await;
     let page = ana.page(&format!("/sessions/{}", item["session"].as_str().unwrap())).await;
     in_order(&page, &["happened, as a person says", "ana", "it happened: draft-1, I saw it"]);
     assert_eq!(stage.upstream.drafts().len(), 1);

@@ -79,7 +79,8 @@ async fn consent_is_a_persons_of_the_group_and_is_used_once() {
     let item = stage.consent_wanted().await;
     assert_eq!((&item["item"], &item["what"]), (&json!("approval"), &json!("email-draft")));
     assert_eq!(item["value_usd_micros"], json!(4_180_000_000_i64));
-    assert_eq!((&item["tool"], &item["effect"]), (&json!("draft_email of books"), &json!("write")));
+    let tool = [&item["tool"], &item["server"], &item["effect"]];
+    assert_eq!(tool, ["draft_email", "books", "write"]);
     assert_eq!(item["task"]["text"], "Remind acme of INV-2041.");
     assert!(item["reasoning"][0].as_str().unwrap().contains("1 invoice to remind of"), "{item}");
     let path = format!("/api/inbox/{}/approve", item["id"].as_str().unwrap());
@@ -90,7 +91,7 @@ async fn consent_is_a_persons_of_the_group_and_is_used_once() {
     assert_eq!(stage.upstream.drafts().len(), 0);
     let answered = stage.by(&ana, "POST", &path, r#"{"reason": "it is due"}"#).await.ok();
     assert_eq!((&answered["verdict"]["person"], &answered["verdict"]["approved"]), (&json!("ana"), &json!(true)));
-    let standing = finished(&stage, &item).await;
+    let standing = stage.rests(&json!({ "session": item["session"] })).await;
     assert_eq!(standing["phase"], "finished", "{standing}");
     assert_eq!(stage.by(&ana, "POST", &path, "{}").await.refusal(), "409 conflict");
     assert_eq!(stage.upstream.drafts().len(), 1);
@@ -105,15 +106,9 @@ async fn a_no_is_told_to_the_agent_and_nothing_is_sent() {
     let path = format!("/api/inbox/{}/deny", item["id"].as_str().unwrap());
     assert_eq!(stage.by(&ana, "POST", &path, r#"{"edited": {}}"#).await.refusal(), "422 unfit");
     stage.by(&ana, "POST", &path, r#"{"reason": "ask them first"}"#).await.ok();
-    let standing = finished(&stage, &item).await;
+    let standing = stage.rests(&json!({ "session": item["session"] })).await;
     assert!(standing["answer"].as_str().unwrap().contains("ask them first"), "{standing}");
     assert_eq!(stage.upstream.drafts().len(), 0);
-}
-
-/// How the session of an inbox item stands once it is over.
-async fn finished(stage: &Stage, item: &Value) -> Value {
-    let mail = format!("verdict:{}", item["id"].as_str().unwrap());
-    stage.rests(&json!({ "session": item["session"], "mail": mail })).await
 }
 
 #[tokio::test]
@@ -136,8 +131,7 @@ async fn a_write_in_doubt_waits_for_a_persons_word() {
     let said = r#"{"say": "happened", "result": "{\"id\": \"draft-1\"}"}"#;
     assert_eq!(stage.by(&stage.admin, "POST", &path, said).await.refusal(), "403 forbidden");
     stage.by(&ana, "POST", &path, said).await.ok();
-    let mail = format!("resolve:{}:1", item["call"].as_str().unwrap());
-    let standing = stage.rests(&json!({ "session": item["session"], "mail": mail })).await;
+    let standing = stage.rests(&json!({ "session": item["session"] })).await;
     assert_eq!(standing["phase"], "finished", "{standing}");
     assert_eq!(stage.upstream.drafts().len(), 1);
     assert_eq!(stage.by(&ana, "POST", &path, said).await.refusal(), "409 conflict");
@@ -207,7 +201,7 @@ async fn a_shadow_run_is_compared_with_what_people_did() {
     let standing = stage.rests(&sent).await;
     assert_eq!((&standing["phase"], &standing["mode"]), (&json!("finished"), &json!("shadow")));
     assert_eq!(stage.upstream.drafts().len(), 0);
-    let cases = json!({ "cases": [{ "case": "INV-2041", "did": { "case": "INV-2041", "amount_usd": "4180" } }] });
+    let cases = json!({ "cases": [{ "case": "INV-2041", "did": { "tool": "email-draft", "amount_usd": "4180" } }] });
     let imported = stage.post("/api/shadow/dunning-shadow/cases", cases).await.ok();
     assert_eq!(imported["cases"], 1);
     let report = stage.get("/api/shadow/dunning-shadow/report").await.ok();
@@ -215,8 +209,9 @@ async fn a_shadow_run_is_compared_with_what_people_did() {
     assert!(report["note"].as_str().unwrap().contains("nothing"), "{report}");
     let path = "/api/shadow/dunning-shadow/promote";
     assert_eq!(stage.post(path, json!({ "to": "supervised" })).await.refusal(), "403 forbidden");
-    let promoted = stage.by(&ana, "POST", path, r#"{"to": "supervised"}"#).await;
-    assert!(matches!(promoted.status, 200 | 409), "{promoted:?}");
+    stage.by(&ana, "POST", path, r#"{"to": "supervised"}"#).await.ok();
+    let agent = stage.get("/api/resources?kind=Agent&name=dunning-shadow").await.ok();
+    assert_eq!(agent[0]["autonomy"], "supervised");
     assert_eq!(stage.get("/api/shadow/nobody/report").await.refusal(), "404 not_found");
 }
 
@@ -238,11 +233,4 @@ async fn metrics_count_sessions_the_inbox_and_commits() {
     ] {
         assert!(reply.body.lines().any(|is| is == line), "{line} in {}", reply.body);
     }
-}
-#[tokio::test]
-async fn zz_debug() {
-    let stage = Stage::with_agents().await;
-    let s = stage.work("dunning-live", "Remind acme of INV-2041.").await;
-    let t = stage.get(&format!("/api/sessions/{}/trace?as=transcript", s["session"].as_str().unwrap())).await;
-    panic!("{}", t.body);
 }

@@ -17,7 +17,7 @@ async fn a_body_that_is_no_json_or_says_what_nobody_takes_is_refused() {
         (messages, r#"{"message": "x", "colour": "red"}"#),
         (messages, r#"{"message": "  "}"#),
         (messages, r#"{"message": "x", "key": ""}"#),
-        (messages, r#"{"message": "x", "mail": "two words"}"#),
+        (messages, r#"{"message": "x", "mail": "two\nlines"}"#),
         ("/api/people", r#"{"name": "Ana Banana"}"#),
         ("/api/freeze", r#"{"what": {"scope": "moon"}}"#),
         ("/api/calls/ses_7118b9dzpa41qsdez6a7967f91.5/resolve", r#"{"say": "maybe"}"#),

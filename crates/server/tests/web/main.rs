@@ -1,6 +1,8 @@
 //! The whole server over HTTP, in this process: a store in a temporary directory, the scripted provider, and an MCP
 //! server of the test's own. Only the browser is missing; `crates/cli/tests` has one.
 
+#![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
+
 mod browser;
 mod console;
 mod flow;

@@ -58,7 +58,10 @@ async fn frame(State(upstream): State<Arc<Upstream>>, Json(frame): Json<Value>) 
         }),
         "tools/list" => json!({ "tools": tools() }),
         "tools/call" => call(&upstream, &frame["params"]).await,
-        _ => json!({}),
+        other => {
+            let error = json!({ "code": -32601, "message": format!("no method {other}") });
+            return Json(json!({ "jsonrpc": "2.0", "id": frame["id"], "error": error })).into_response();
+        }
     };
     Json(json!({ "jsonrpc": "2.0", "id": frame["id"], "result": result })).into_response()
 }

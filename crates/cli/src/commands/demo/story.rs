@@ -7,7 +7,7 @@ use domain::id::Name;
 use serde_json::{Value, json};
 
 use super::runtime::Runtime;
-use crate::client::{Client, Failure, Outcome};
+use crate::client::{Client, Failure, Outcome, person_key};
 use crate::commands::{people, run};
 use crate::output::{self, Busy, items, text};
 
@@ -76,7 +76,9 @@ impl Story {
         );
         for (name, groups) in PEOPLE {
             let groups: Vec<Name> = groups.iter().filter_map(|group| group.parse().ok()).collect();
-            people::add(&self.client, &name.parse().map_err(anyhow::Error::from)?, &groups).await?;
+            let name: Name = name.parse().map_err(anyhow::Error::from)?;
+            let added = people::add(&self.client, &name, &groups).await?;
+            people::write_key(&person_key(&self.dir, &name), &text(&added, "key"))?;
         }
         step("people", "ana of finance-platform, ben of procurement; no agent can decide its own request");
         Ok(())
@@ -94,7 +96,9 @@ impl Story {
         step("read", &format!("vendor-helpdesk looked it up: {}", quoted(last_line(&helped))));
         self.work("note-keeper", "Remember that acme closes its books on the third working day.", None).await?;
         let recalled = self.work("note-keeper", "When does acme close its books?", None).await?;
-        step("memory", &format!("note-keeper was told in one session and knows in the next: {}", quoted(&recalled)));
+        // What was recalled comes with its id and when it was said.
+        let noted = recalled.rsplit("): ").next().unwrap_or_default();
+        step("memory", &format!("note-keeper was told in one session and knows in the next: {}", quoted(noted)));
         let dunning = "Draft reminders for what globex owes since September.";
         let dunned = self.work("dunning-drafts", dunning, Some("globex-september")).await?;
         let recorded = dunned.matches("Recorded, not sent").count();
@@ -102,7 +106,8 @@ impl Story {
         self.work("aging-reporter", "Report what is overdue, for all companies.", None).await?;
         self.refused = self.refusals().await?;
         let refusal = self.refused.first().ok_or_else(|| anyhow::anyhow!("no call was refused for its budget"))?;
-        step("budget", &format!("aging-reporter was refused a call, and nothing was spent on it: {}", quoted(refusal)));
+        let refusal = refusal.split(": ").next().unwrap_or_default();
+        step("budget", &format!("aging-reporter was refused a call before anything was spent on it. {refusal}"));
         Ok(())
     }
 
@@ -177,8 +182,8 @@ impl Story {
             ("  deny one", format!("ostler deny {approval} --as ana --reason \"ask the vendor first\"")),
             ("  edit one", format!("ostler inbox -o json; ostler approve {approval} --as ana --edit '{{…}}'")),
             ("  kill -9 me", format!("kill -9 {kill}   (the runtime: it comes back, and nothing is lost)")),
-            ("  make your own", "ostler init helper && ostler apply -f helper.yaml".to_owned()),
-            ("", "ostler run helper \"What is 6 * 7?\"\n\nCtrl-C ends the demo.".to_owned()),
+            ("  make your own", "ostler init my-agent && ostler apply -f my-agent.yaml".to_owned()),
+            ("", "ostler run my-agent \"What is 6 * 7?\"\n\nCtrl-C ends the demo.".to_owned()),
         ];
         lines.iter().fold(String::new(), |menu, (title, line)| format!("{menu}\n{title:<19}{line}"))
     }

@@ -1,3 +1,5 @@
+//! Servers over HTTP that misbehave, each answered by a line of raw TCP.
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Servers over pipes that misbehave, each a few lines of `sh`.
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
