@@ -102,8 +102,8 @@ const DEEDS: [(u32, Deed); 11] = [
     (2, Deed::AnswerWrongly),
     (9, Deed::Resolve),
     (1, Deed::Kill),
-    (1, Deed::Freeze),
-    (2, Deed::Thaw),
+    (3, Deed::Freeze),
+    (5, Deed::Thaw),
     (1, Deed::Apply),
     (1, Deed::Unplug),
 ];

@@ -14,6 +14,7 @@ use domain::session::Phase;
 use gateway::Reply;
 use simulation::World;
 use simulation::node::{Node, name, person};
+use simulation::weather::Weather;
 
 async fn write(node: &Node, agent: &str, id: &str, words: &str) -> SessionId {
     let start = node.start_of(&name(agent), "k");
@@ -87,22 +88,27 @@ fn consent_that_nobody_gives_in_time_is_a_no_and_nobody_has_to_say_so() {
     });
 }
 
+/// Stopped at every moment between a timer's falling due and what comes of it, on a store that takes its time.
 #[test]
-fn a_timer_that_falls_due_while_there_is_no_node_wakes_when_there_is_one() {
-    let world = World::new(0);
-    let session = world.live(async |node| {
-        let session = write(node, "careful", "m-1", "pay 5").await;
-        assert!(node.rests().await);
-        tokio::time::sleep(seconds(20 * 60)).await;
-        // Stopped while the timer is about to be handed out, or was just handed out.
-        node.stop(Duration::ZERO).await;
-        session
-    });
-    let session = session.unwrap();
-    world.live(async |node| {
-        assert!(node.rests().await);
-        assert_eq!(phase(node, session).await, Phase::Finished);
-    });
+fn a_timer_that_falls_due_while_the_node_stops_wakes_when_there_is_one_again() {
+    for late_ms in (0..200).step_by(10) {
+        let world = World::new(late_ms);
+        world.sky.turn(Weather { slow: 1000, ..Weather::default() });
+        let session = world.live(async |node| {
+            let session = write(node, "careful", "m-1", "pay 5").await;
+            assert!(node.rests().await);
+            let expires = node.log.inbox().await.unwrap()[0].expires.unwrap();
+            let due_in = u64::try_from(expires.since_ms(node.log.clock().now())).unwrap();
+            tokio::time::sleep(Duration::from_millis(due_in + late_ms)).await;
+            node.stop(seconds(60)).await;
+            session
+        });
+        let session = session.unwrap();
+        world.live(async |node| {
+            assert!(node.rests().await);
+            assert_eq!(phase(node, session).await, Phase::Finished, "stopped {late_ms} ms after it was due");
+        });
+    }
 }
 
 #[test]
