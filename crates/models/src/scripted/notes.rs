@@ -17,7 +17,10 @@ pub(super) fn reply(talk: &Conversation<'_>) -> Reply {
     }
     let (capability, argument) = wanted(&talk.task);
     if !talk.may(capability) {
-        return Reply::text(format!("I cannot do that: {capability} is not among my tools."));
+        return Reply::text(format!(
+            "I am a script that stands in for a model, and decide only from what tools return. This would take \
+             {capability}, which is not among my tools."
+        ));
     }
     let arguments = match argument {
         Some(argument) => json!({ talk.first_argument(capability): argument }),
