@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::id::Shard;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::sqlite::Options;
@@ -20,13 +20,14 @@ use crate::store::{About, StoreError};
 const APPLICATION_ID: u32 = 0x4f53_544c;
 
 /// Each brings a file from the format of its index to the next.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/sqlite/0001_log.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/sqlite/0001_log.sql"), include_str!("../../migrations/sqlite/0002_runtime.sql")];
 
 /// The newest format that this build knows.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The oldest format that a reader of what this build writes must know.
-const MIN_FORMAT: u32 = 1;
+const MIN_FORMAT: u32 = 2;
 
 /// How long a statement waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -51,7 +52,7 @@ pub(super) fn open(dir: &Path, clock: &dyn Clock, options: Options) -> Result<Op
     }
     let opened = || -> Result<_, Fault> {
         let mut writer = connect(&path, options.max_pages)?;
-        migrate(&mut writer)?;
+        migrate(&mut writer, &path, clock)?;
         Ok((writer, connect(&path, options.max_pages)?))
     };
     let (writer, checkpointer) = opened().map_err(|fault| fault.at(&path))?;
@@ -180,16 +181,18 @@ fn fill(connection: &mut Connection, clock: &dyn Clock, shards: u16) -> Result<(
     transaction.commit().map_err(Fault::from)
 }
 
-/// Brings an older file to this build's format, all steps or none.
-fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+/// Brings an older file to this build's format, all steps or none, and leaves a note of it.
+fn migrate(connection: &mut Connection, path: &Path, clock: &dyn Clock) -> Result<(), Fault> {
     let found: u32 = connection.query_row("SELECT format FROM meta", [], |row| row.get(0))?;
     if found >= FORMAT {
         return Ok(());
     }
-    let transaction = connection.transaction()?;
+    tracing::info!(path = %path.display(), from = found, to = FORMAT, "the store is brought to this version's format");
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for migration in MIGRATIONS.iter().skip(found as usize) {
         transaction.execute_batch(migration)?;
     }
-    transaction.execute("UPDATE meta SET format = ?, min_format = ?", [FORMAT, MIN_FORMAT])?;
+    let note = "UPDATE meta SET format = ?, min_format = ?, migrated_from = ?, migrated = ?";
+    transaction.execute(note, params![FORMAT, MIN_FORMAT, found, clock.now().0])?;
     transaction.commit().map_err(Fault::from)
 }
