@@ -8,6 +8,7 @@
 //!        └── Receipt ◀── in │ Fenced ◀── the shard's row is not ours │ Unknown ◀── claim, look ◀─┘
 //! ```
 
+mod concurrent;
 mod control;
 mod flight;
 mod group;
@@ -19,17 +20,17 @@ mod writer;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use domain::clock::Clock;
 use domain::id::{MailId, Pos, Seq, SessionId, Shard};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
-use tokio::task::JoinHandle;
 
 pub use crate::commit::mail::DuePage;
-pub use crate::commit::read::{Past, Tailed};
+pub use crate::commit::read::{Past, Right, Tailed};
 pub use crate::commit::writer::{Loaded, Receipt, SessionWriter};
 
+use crate::commit::concurrent::{JoinHandle, Mutex, spawn};
 use crate::commit::flight::Flights;
 use crate::commit::lane::Lane;
 use crate::commit::leases::Leases;
@@ -119,11 +120,11 @@ impl Log {
         let mut lanes = Vec::new();
         for _ in 0..shared.store.about().lanes.max(1) {
             let (queue, waiting) = mpsc::channel(LANE_QUEUE);
-            tasks.push(tokio::spawn(Lane::new(shared.clone(), waiting, stop.subscribe()).run()));
+            tasks.push(spawn(Lane::new(shared.clone(), waiting, stop.subscribe()).run()));
             lanes.push(queue);
         }
         let (poster, waiting) = mpsc::channel(LANE_QUEUE);
-        tasks.push(tokio::spawn(Poster::new(shared.clone(), waiting, stop.subscribe()).run()));
+        tasks.push(spawn(Poster::new(shared.clone(), waiting, stop.subscribe()).run()));
         Ok(Log { inner: Arc::new(Inner { shared, lanes, poster, stop, tasks: Mutex::new(tasks) }) })
     }
 

@@ -144,6 +144,7 @@ impl Turn {
         let worked_since_ms = parts.log.clock().monotonic_ms();
         let mut rows = Rows::default();
         let mut first = None;
+        let right = parts.log.right(id);
         let awake = match rehydrate::rehydrate(&parts.log, id).await {
             Ok(Some(awake)) => awake,
             Err(DataError::Erased { .. }) => {
@@ -163,7 +164,7 @@ impl Turn {
                 let (event, session) = rehydrate::start(id, start, parts.log.clock().now());
                 rows.events.push(event);
                 first = Some(piece);
-                Awake { session, writer: parts.log.begin(id) }
+                Awake { session, writer: parts.log.begin_under(right, id) }
             }
         };
         let turns = parts.models.brief(&awake.session.principal).map_or(TURNS_UNBRIEFED, |brief| brief.turns);

@@ -2,10 +2,12 @@
 //! waits until it landed, or the chain would fork.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use domain::id::SessionId;
 use tokio::sync::Notify;
+
+use crate::commit::concurrent::{Mutex, MutexGuard};
 
 /// Sessions with a commit on its way.
 #[derive(Default)]

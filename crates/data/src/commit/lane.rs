@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::id::{Pos, Shard};
 use tokio::sync::{mpsc, watch};
 
+use crate::commit::concurrent::sleep;
 use crate::commit::group::{Done, Group, Pending, Queued};
 use crate::commit::{Committed, Shared};
 use crate::error::{CommitError, Refused};
@@ -135,7 +136,7 @@ impl Lane {
         let claim = Claim { node: self.shared.node.clone(), shards: Some(groups.keys().copied().collect()) };
         let mut claimed = None;
         for pause_ms in CLAIM_PAUSES_MS {
-            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+            sleep(Duration::from_millis(pause_ms)).await;
             match self.shared.store.claim(claim.clone()).await {
                 Ok(found) => {
                     claimed = Some(found);
@@ -147,7 +148,10 @@ impl Lane {
         for (shard, group) in groups {
             let lease = claimed.as_ref().and_then(|c| c.leases.iter().find(|lease| lease.shard == shard));
             match (lease, &claimed) {
-                (Some(lease), Some(claimed)) if lease.pos == group.end() => {
+                // Had another node held the shard in between, as many records could be its own.
+                (Some(lease), Some(claimed))
+                    if lease.pos == group.end() && lease.epoch.0 == group.lease.epoch.0 + 1 =>
+                {
                     self.shared.leases.renew(*lease);
                     self.succeeded(shard, group.pending, claimed.control_pos, before);
                 }

@@ -1,11 +1,12 @@
 //! The shards that this node owns, and where each is. It must not know what is written to them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use domain::clock::Timestamp;
 use domain::id::{Epoch, Pos, Shard};
 
+use crate::commit::concurrent::{Mutex, MutexGuard};
 use crate::store::Lease;
 
 /// A shard that is owned.

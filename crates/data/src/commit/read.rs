@@ -47,6 +47,10 @@ pub struct Tailed {
     pub body_hash: Digest,
 }
 
+/// A node's right to a shard at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right(Epoch);
+
 type Keys = BTreeMap<(SessionId, u32), Arc<SessionKey>>;
 
 impl Log {
@@ -65,11 +69,22 @@ impl Log {
         Ok(Some(Loaded { writer, head: past.head, records: past.records }))
     }
 
-    /// A writer for a session that has no records yet, as [`Log::load`] has just said.
-    pub fn begin(&self, session: SessionId) -> SessionWriter {
+    /// This node's right to a session's shard as it is now.
+    pub fn right(&self, session: SessionId) -> Right {
+        let held = self.shared().leases.get(self.shard_of(session));
+        Right(held.map_or(Epoch(0), |held| held.lease.epoch))
+    }
+
+    /// A writer for a session that has no records yet, as [`Log::load`] has said since the right was asked for: had the
+    /// shard been in other hands meanwhile, a later right would let two chains begin.
+    pub fn begin_under(&self, right: Right, session: SessionId) -> SessionWriter {
         let shard = self.shard_of(session);
-        let epoch = self.shared().leases.get(shard).map_or(Epoch(0), |held| held.lease.epoch);
-        SessionWriter::new(session, shard, epoch, Arc::new(self.sealer().new_key(session, 1)))
+        SessionWriter::new(session, shard, right.0, Arc::new(self.sealer().new_key(session, 1)))
+    }
+
+    /// The same, under the right of now: for a session that nobody else can know of.
+    pub fn begin(&self, session: SessionId) -> SessionWriter {
+        self.begin_under(self.right(session), session)
     }
 
     /// A session's past, to look at; `None` if it has none.
