@@ -15,11 +15,8 @@ use crate::error::ControlError;
 use crate::gate::Gate;
 use crate::identity::must_be_person_of;
 
-/// How much mail of a shard is looked through at once for an answer that waits to be delivered.
-const PAGE: usize = 1_000;
-
-/// How often at most.
-const PAGES: usize = 100;
+/// How many pieces of one session's mail are looked at for a decision: those come first.
+const MAIL_LOOKED_AT: usize = 1_000;
 
 /// What a person says to a request.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -208,18 +205,8 @@ async fn events(gate: &Gate, session: SessionId) -> Result<Vec<Event>, ControlEr
 /// Mail that was posted and not yet consumed.
 async fn waiting(gate: &Gate, session: SessionId, id: &MailId) -> Result<Option<MailBody>, ControlError> {
     let (log, now) = (gate.log(), gate.clock().now());
-    let mut after = None;
-    for _ in 0..PAGES {
-        let page = log.due(log.shard_of(session), now, after, PAGE).await?;
-        if let Some(found) = page.mail.into_iter().find(|mail| mail.session == session && mail.id == *id) {
-            return Ok(Some(found.body));
-        }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
-    Ok(None)
+    let mail = log.mail(session, now, MAIL_LOOKED_AT).await?;
+    Ok(mail.into_iter().find(|mail| mail.id == *id).map(|found| found.body))
 }
 
 fn mail_id(text: &str) -> MailId {

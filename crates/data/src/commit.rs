@@ -24,9 +24,9 @@ use std::sync::{Arc, PoisonError};
 
 use domain::clock::Clock;
 use domain::id::{MailId, Pos, Seq, SessionId, Shard};
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
-pub use crate::commit::mail::DuePage;
+pub use crate::commit::mail::{DuePage, Posts};
 pub use crate::commit::read::{Past, Right, Tailed};
 pub use crate::commit::writer::{Loaded, Receipt, SessionWriter};
 
@@ -34,7 +34,7 @@ use crate::commit::concurrent::{JoinHandle, Mutex, spawn};
 use crate::commit::flight::Flights;
 use crate::commit::lane::Lane;
 use crate::commit::leases::Leases;
-use crate::commit::mail::{Posted, Poster};
+use crate::commit::mail::{Posted, Poster, Told};
 use crate::error::{CommitError, DataError, Refused};
 use crate::record::Stamp;
 use crate::rows::{Head, Rows};
@@ -73,7 +73,7 @@ struct Shared {
     leases: Leases,
     flights: Arc<Flights>,
     control: watch::Sender<Pos>,
-    mail: Notify,
+    posts: Told,
     posted: AtomicI64,
     /// Mail that was said to be unreadable.
     unreadable: Mutex<BTreeSet<(SessionId, MailId)>>,
@@ -110,7 +110,7 @@ impl Log {
             leases: Leases::new(claimed.leases),
             flights: Arc::default(),
             control: watch::Sender::new(claimed.control_pos),
-            mail: Notify::new(),
+            posts: Told::default(),
             posted: AtomicI64::new(0),
             unreadable: Mutex::default(),
             committed: broadcast::Sender::new(COMMITTED_KEPT),
@@ -136,6 +136,30 @@ impl Log {
     /// The shard of a session.
     pub fn shard_of(&self, session: SessionId) -> Shard {
         if session == SessionId::CONTROL { Shard::CONTROL } else { session.shard(self.shards()) }
+    }
+
+    /// The shards that this node owns, as far as it knows, in order.
+    pub fn owned(&self) -> Vec<Shard> {
+        self.shared().leases.owned()
+    }
+
+    /// Woken when the node gained or lost a shard.
+    pub fn owned_changed(&self) -> watch::Receiver<()> {
+        self.shared().leases.changed()
+    }
+
+    /// Tries to own shards that it does not own: others may let go of them at any time.
+    pub async fn claim(&self, shards: Vec<Shard>) -> Result<(), DataError> {
+        let claim = Claim { node: self.shared().node.clone(), shards: Some(shards) };
+        for lease in self.store().claim(claim).await?.leases {
+            self.shared().leases.take_newest(lease);
+        }
+        Ok(())
+    }
+
+    /// Whether other nodes may share the store, and with it post mail that nobody here hears of.
+    pub fn shares_store(&self) -> bool {
+        self.store().about().lease_ms.is_some()
     }
 
     /// The clock that was passed in.

@@ -162,4 +162,6 @@ pub struct Head {
     pub scripted: bool,
     /// Whether it is a shadow-run.
     pub mode: domain::principal::Mode,
+    /// The number of its partition, where its agent has one instance per partition.
+    pub partition: Option<u64>,
 }

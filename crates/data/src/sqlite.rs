@@ -133,12 +133,23 @@ impl Store for SqliteStore {
 
     async fn due(
         &self,
-        shard: Shard,
+        shards: &[Shard],
         now: Timestamp,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<Due, StoreError> {
-        self.read(move |db| read::due(db, shard, now, after.as_ref(), limit)).await
+        let shards = shards.to_vec();
+        self.read(move |db| read::due(db, &shards, now, after.as_ref(), limit)).await
+    }
+
+    async fn mail(
+        &self,
+        session: SessionId,
+        _shard: Shard,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<MailRow>, StoreError> {
+        self.read(move |db| read::mail(db, session, now, limit)).await
     }
 
     async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {

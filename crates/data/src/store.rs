@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::id::{CallId, Digest, Epoch, MailId, Name, Pos, Seq, SessionId, Shard, TraceId};
+use domain::mail::MailClass;
 use domain::session::Phase;
 
 pub use crate::store::error::StoreError;
@@ -46,15 +47,25 @@ pub trait Store: Views {
     /// longer there: that it does nothing when posted again is known to the session that consumed it.
     async fn post(&self, mail: Vec<MailRow>) -> Result<(), StoreError>;
 
-    /// Mail that is due at `now` and comes after `after`, in the order of due time and then of posting, and when the
-    /// next is.
+    /// Mail of several shards that is due at `now` and comes after `after`, without what it says, in the order of due
+    /// time and then of posting, whatever its shard; and when the next is.
     async fn due(
         &self,
-        shard: Shard,
+        shards: &[Shard],
         now: Timestamp,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<Due, StoreError>;
+
+    /// What is due at `now` for one session: what people decided first, each in the order of due time and then of
+    /// posting.
+    async fn mail(
+        &self,
+        session: SessionId,
+        shard: Shard,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<MailRow>, StoreError>;
 
     /// A session's head and all its records, oldest first; `None` if it has none.
     async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError>;
@@ -241,6 +252,9 @@ pub struct HeadFilter {
     pub agent: Option<Name>,
     /// In one of these phases only; empty: in any.
     pub phases: Vec<Phase>,
+    /// Of one of these partitions only; empty: of any or none. Which of them are unfinished (ready, running or
+    /// suspended) is asked often, and quickly answered.
+    pub partitions: Vec<u64>,
     /// At most so many; `None`: all.
     pub limit: Option<usize>,
 }
@@ -269,8 +283,51 @@ pub struct MailRow {
     pub due: Timestamp,
     /// Orders what is due at the same instant: microseconds, unique within the node that posted it.
     pub posted: i64,
+    /// How it is queued.
+    pub class: MailClass,
+    /// The agent in whose turn it is; empty: not known, which what people decide does not need.
+    pub agent: String,
+    /// The number of its session's partition, where it has one and that is known.
+    pub partition: Option<u64>,
     /// The sealed body.
     pub body: Vec<u8>,
+}
+
+/// That mail is due, without what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueRow {
+    /// The recipient's shard.
+    pub shard: Shard,
+    /// To whom.
+    pub session: SessionId,
+    /// Unique per recipient.
+    pub id: MailId,
+    /// When it may be delivered.
+    pub due: Timestamp,
+    /// When it was posted, in microseconds.
+    pub posted: i64,
+    /// How it is queued.
+    pub class: MailClass,
+    /// The agent in whose turn it is; empty if that is not known.
+    pub agent: String,
+    /// The number of its session's partition.
+    pub partition: Option<u64>,
+}
+
+impl MailRow {
+    /// All of it but what it says.
+    pub fn due_row(&self) -> DueRow {
+        DueRow {
+            shard: self.shard,
+            session: self.session,
+            id: self.id.clone(),
+            due: self.due,
+            posted: self.posted,
+            class: self.class,
+            agent: self.agent.clone(),
+            partition: self.partition,
+        }
+    }
 }
 
 /// Where one look at due mail ended, so that the next begins behind it: mail in its order.
@@ -290,8 +347,8 @@ pub struct DueCursor {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Due {
     /// Mail that is due now, at most as many as asked for.
-    pub mail: Vec<MailRow>,
-    /// The earliest instant after the one asked for at which other mail of the shard is due.
+    pub rows: Vec<DueRow>,
+    /// The earliest instant after the one asked for at which other mail of these shards is due.
     pub next: Option<Timestamp>,
 }
 

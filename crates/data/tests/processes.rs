@@ -73,7 +73,7 @@ async fn say(log: &Log, writer: &mut SessionWriter, text: &str) -> Result<Receip
     };
     let (key, waits_on, mode) = ("k".to_owned(), String::new(), Mode::Live);
     let (phase, since, scripted) = (Phase::Running, Timestamp(0), false);
-    let head = Head { agent, revision, key, phase, since, waits_on, scripted, mode };
+    let head = Head { agent, revision, key, phase, since, waits_on, scripted, mode, partition: None };
     let message = Message::text(Role::Person, Origin::Person, text);
     let event = Event::MessageReceived { mail: "m".parse().unwrap(), from: None, message };
     log.commit(writer, stamp, head, Rows::of(event)).await

@@ -52,6 +52,9 @@ pub enum Event {
         /// The shadow case it works on, where the caller said so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         case: Option<String>,
+        /// The partition it belongs to, where its agent has one instance per partition.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partition: Option<String>,
     },
     /// Somebody wrote to it.
     MessageReceived {

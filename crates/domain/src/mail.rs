@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::ApprovalVerdict;
 use crate::clock::Timestamp;
 use crate::event::Resolution;
-use crate::id::{CallId, MailId, Name, SessionId, TraceId};
+use crate::id::{CallId, Digest, MailId, Name, SessionId, TraceId};
 use crate::message::Message;
 use crate::principal::Principal;
 
@@ -75,4 +75,45 @@ pub struct Start {
     /// The shadow case it works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
+    /// The partition it belongs to, where its agent has one instance per partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+}
+
+/// How mail is queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MailClass {
+    /// A person decided: it goes before everything else, and counts against no bound.
+    Decision,
+    /// Somebody writes: it counts against the bounds of its session and of its agent.
+    Message,
+    /// A timer: it counts against no bound.
+    Wake,
+}
+
+impl MailBody {
+    /// How it is queued.
+    pub fn class(&self) -> MailClass {
+        match self {
+            MailBody::Verdict { .. } | MailBody::Resolved { .. } | MailBody::Kill { .. } => MailClass::Decision,
+            MailBody::Message { .. } => MailClass::Message,
+            MailBody::Wake => MailClass::Wake,
+        }
+    }
+}
+
+impl Start {
+    /// The number that its partition goes by.
+    pub fn partition_number(&self) -> Option<u64> {
+        let partition = self.partition.as_ref()?;
+        Some(partition_number(&self.principal.link.agent, partition))
+    }
+}
+
+/// The number that an agent's partition goes by: the first eight bytes of a hash of both. Two that share one take
+/// turns for nothing, and that is all.
+pub fn partition_number(agent: &Name, partition: &str) -> u64 {
+    let hash = Digest::of(format!("ostler/partition/{agent}/{partition}").as_bytes());
+    let first: [u8; 8] = hash.as_bytes()[..8].try_into().expect("a digest has 32 bytes");
+    u64::from_be_bytes(first)
 }

@@ -135,6 +135,9 @@ pub struct Session {
     pub trace: TraceId,
     /// The shadow case it works on.
     pub case: Option<String>,
+    /// The partition it belongs to, where its agent has one instance per partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// Where it is in its life.
     pub phase: Phase,
     /// When its phase last changed.
@@ -170,13 +173,14 @@ pub struct Session {
 impl Session {
     /// The session that a `SessionStarted` event begins.
     pub fn started(id: SessionId, start: Start, at: Timestamp) -> Self {
-        let Start { principal, key, trace, case } = start;
+        let Start { principal, key, trace, case, partition } = start;
         Session {
             id,
             principal: Arc::new(principal),
             key,
             trace,
             case,
+            partition,
             phase: Phase::Ready,
             since: at,
             messages: Vec::new(),

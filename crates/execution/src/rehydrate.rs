@@ -42,9 +42,9 @@ pub fn fold(id: SessionId, records: Vec<Record>) -> Option<Session> {
 
 fn begin(id: SessionId, event: &Event, at: Timestamp) -> Option<Session> {
     match event {
-        Event::SessionStarted { principal, key, trace, case } => {
-            let (principal, key, case) = (principal.clone(), key.clone(), case.clone());
-            Some(Session::started(id, Start { principal, key, trace: *trace, case }, at))
+        Event::SessionStarted { principal, key, trace, case, partition } => {
+            let (principal, key, case, partition) = (principal.clone(), key.clone(), case.clone(), partition.clone());
+            Some(Session::started(id, Start { principal, key, trace: *trace, case, partition }, at))
         }
         _ => None,
     }
@@ -53,6 +53,6 @@ fn begin(id: SessionId, event: &Event, at: Timestamp) -> Option<Session> {
 /// The first event of a session that mail starts, and its state.
 pub(crate) fn start(id: SessionId, start: &Start, at: Timestamp) -> (Event, Session) {
     let session = Session::started(id, start.clone(), at);
-    let Start { principal, key, trace, case } = start.clone();
-    (Event::SessionStarted { principal, key, trace, case }, session)
+    let Start { principal, key, trace, case, partition } = start.clone();
+    (Event::SessionStarted { principal, key, trace, case, partition }, session)
 }

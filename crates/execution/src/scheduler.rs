@@ -153,7 +153,7 @@ impl Stable {
             // One instant for both: what falls due after this look is what is waited for.
             let now = self.parts.log.clock().now();
             let looked = match self.hand_out(now).await {
-                Ok(()) => self.parts.log.next_due(self.shard(), now).await,
+                Ok(()) => self.parts.log.due(&[self.shard()], now, None, 0).await.map(|page| page.next),
                 Err(error) => Err(error),
             };
             match looked {
@@ -207,9 +207,13 @@ impl Stable {
         // To the end: mail that was handed out, or whose session is parked, stays where it is and would hide the rest.
         let mut after = None;
         for _ in 0..MAIL_PAGES {
-            let page = self.parts.log.due(self.shard(), now, after, self.options.mail_batch).await?;
-            page.mail.into_iter().for_each(|mail| self.hand(mail));
-            after = page.next;
+            let page = self.parts.log.due(&[self.shard()], now, after, self.options.mail_batch).await?;
+            let mut sessions: Vec<SessionId> = page.rows.iter().map(|row| row.session).collect();
+            sessions.dedup();
+            for session in sessions {
+                self.hand(session, now).await?;
+            }
+            after = page.next_page;
             if after.is_none() {
                 break;
             }
@@ -217,16 +221,19 @@ impl Stable {
         Ok(())
     }
 
-    fn hand(&mut self, mail: Mail) {
-        let room = self.open.contains_key(&mail.session) || self.open.len() < self.options.awake;
-        if !room || self.is_parked(mail.session) {
-            return;
+    async fn hand(&mut self, session: SessionId, now: Timestamp) -> Result<(), DataError> {
+        let room = self.open.contains_key(&session) || self.open.len() < self.options.awake;
+        if !room || self.is_parked(session) {
+            return Ok(());
         }
-        let stall = self.stall(mail.session);
-        if stall.handed.insert(mail.id.clone()) {
-            // A task that just ended is replaced when its end is seen; its mail is still in the table.
-            let _ = stall.door.send(mail);
+        for mail in self.parts.log.mail(session, now, self.options.mail_batch).await? {
+            let stall = self.stall(session);
+            if stall.handed.insert(mail.id.clone()) {
+                // A task that just ended is replaced when its end is seen; its mail is still in the table.
+                let _ = stall.door.send(mail);
+            }
         }
+        Ok(())
     }
 
     fn is_parked(&self, session: SessionId) -> bool {

@@ -11,7 +11,7 @@ use data::error::DataError;
 use data::seal::Sealer;
 use data::store::HeadFilter;
 use domain::descriptor::{Descriptor, parse_file};
-use domain::id::{Name, SessionId, Shard, TraceId};
+use domain::id::{Name, SessionId, TraceId};
 use domain::mail::Start;
 use domain::principal::{Autonomy, Caller, Link, Principal};
 use domain::session::Phase;
@@ -130,7 +130,7 @@ impl Node {
             parents: Vec::new(),
             autonomy: registry.autonomy(agent, entry.revision).unwrap_or(Autonomy::Shadow),
         };
-        Start { principal, key: key.to_owned(), trace: TraceId(session.as_u128()), case: None }
+        Start { principal, key: key.to_owned(), trace: TraceId(session.as_u128()), case: None, partition: None }
     }
 
     /// Waits until nobody is awake, no mail is due and nothing is unfinished; `false` if that never comes.
@@ -151,7 +151,7 @@ impl Node {
     async fn look(&self) -> Result<Look, DataError> {
         let at_work = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
         let unfinished = self.log.heads(at_work).await?;
-        let due = self.log.due(Shard(0), self.log.clock().now(), None, 1).await?.mail;
+        let due = self.log.due(&self.log.owned(), self.log.clock().now(), None, 1).await?.rows;
         let rests = self.runtime.awake().is_empty() && unfinished.is_empty() && due.is_empty();
         Ok(if rests { Look::Rests } else { Look::Works })
     }

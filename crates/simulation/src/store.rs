@@ -181,13 +181,24 @@ impl Store for Faulty {
 
     async fn due(
         &self,
-        shard: Shard,
+        shards: &[Shard],
         now: Timestamp,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<Due, StoreError> {
         self.read().await?;
-        self.inner.due(shard, now, after, limit).await
+        self.inner.due(shards, now, after, limit).await
+    }
+
+    async fn mail(
+        &self,
+        session: SessionId,
+        shard: Shard,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<MailRow>, StoreError> {
+        self.read().await?;
+        self.inner.mail(session, shard, now, limit).await
     }
 
     async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {

@@ -9,7 +9,7 @@ use domain::capability::Effect;
 use domain::clock::Clock;
 use domain::decision::DecidedAt;
 use domain::event::{Event, Intent, Resolution};
-use domain::id::{CallId, Digest, SessionId, Shard};
+use domain::id::{CallId, Digest, SessionId};
 use domain::mail::{Mail, MailBody};
 use domain::principal::Caller;
 use serde_json::Value;
@@ -43,7 +43,7 @@ async fn waiting() -> (House, ApprovalRequest) {
 }
 
 async fn mail(house: &House) -> Vec<Mail> {
-    house.log.due(Shard(0), house.clock.now(), None, 10).await.unwrap().mail
+    house.log.mail(house.principal().link.session, house.clock.now(), 10).await.unwrap()
 }
 
 fn yes() -> Answer {

@@ -22,3 +22,15 @@ CREATE TABLE phase_count (
   PRIMARY KEY (shard, agent, phase)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO phase_count SELECT shard, agent, phase, count(*) FROM head GROUP BY shard, agent, phase;
+
+-- How mail is queued: in whose turn, and before whom. What an older format left goes first and counts against nothing.
+ALTER TABLE mail ADD COLUMN class     INTEGER NOT NULL DEFAULT 0;   -- 0 a decision, 1 a message, 2 a timer
+ALTER TABLE mail ADD COLUMN agent     TEXT    NOT NULL DEFAULT '';  -- '' not known
+ALTER TABLE mail ADD COLUMN partition INTEGER;
+DROP INDEX mail_due;
+CREATE INDEX mail_due ON mail (shard, due, posted, session, id, class, agent, partition);
+
+-- The number of a session's partition, and who of a partition is unfinished.
+ALTER TABLE head ADD COLUMN partition INTEGER;
+CREATE INDEX head_of_partition ON head (partition)
+  WHERE partition IS NOT NULL AND phase IN ('ready', 'running', 'suspended');

@@ -16,7 +16,7 @@ use crate::error::CommitError;
 use crate::record::{CODEC_EVENTS, Envelope, Stamp};
 use crate::rows::{Head, HoldingDelta, InboxChange, InboxKey, MemoryChange, Rows};
 use crate::seal::{Sealer, SessionKey};
-use crate::store::{BatchPart, HeadRow, KeyRow, Lease, MailRow, MemoryRow, RecordRow};
+use crate::store::{BatchPart, DueRow, HeadRow, KeyRow, Lease, MailRow, MemoryRow, RecordRow};
 
 /// One commit on its way.
 pub(super) struct Queued {
@@ -80,13 +80,18 @@ pub(super) struct Sealed {
 type Remember = (Name, CallId, Option<MemoryRow>);
 
 impl Sealed {
-    pub(super) fn of(shared: &Shared, key: &SessionKey, rows: Rows) -> Result<Self, CommitError> {
+    pub(super) fn of(
+        shared: &Shared,
+        key: &SessionKey,
+        by: (SessionId, &Head),
+        rows: Rows,
+    ) -> Result<Self, CommitError> {
         let body = serde_json::to_vec(&rows.events).expect("events have only text keys and finite numbers");
         Ok(Sealed {
             body,
             headers: as_stored(rows.events.iter().map(domain::event::Event::header).collect()),
             intents: intents_of(&rows.events),
-            mail: rows.mail.iter().map(|mail| mail::seal(shared, mail)).collect(),
+            mail: rows.mail.iter().map(|mail| mail::seal(shared, mail, Some(by))).collect(),
             consumed: rows.consumed,
             holdings: rows.holdings,
             inbox: rows.inbox,
@@ -127,7 +132,7 @@ pub(super) struct Pending {
     pub(super) seq: Seq,
     pub(super) pos: Pos,
     pub(super) intents: Vec<(CallId, u16)>,
-    pub(super) posts_mail: bool,
+    pub(super) posted: Vec<DueRow>,
     pub(super) reply: Reply,
 }
 
@@ -202,7 +207,7 @@ impl Group {
         self.part.records.push(RecordRow { envelope, body });
         self.part.keys.extend(queued.key_row);
         self.part.consumed.extend(sealed.consumed.into_iter().map(|id| (session, id)));
-        let posts_mail = !sealed.mail.is_empty();
+        let posted = sealed.mail.iter().map(MailRow::due_row).collect();
         self.part.mail.extend(sealed.mail);
         self.texts.extend(sealed.texts);
         self.inbox.extend(sealed.inbox.into_iter().map(|change| (key_of(&change), change)));
@@ -210,7 +215,7 @@ impl Group {
         for delta in sealed.holdings {
             self.hold(delta);
         }
-        self.pending.push(Pending { session, seq, pos, intents: sealed.intents, posts_mail, reply });
+        self.pending.push(Pending { session, seq, pos, intents: sealed.intents, posted, reply });
     }
 
     fn hold(&mut self, delta: HoldingDelta) {

@@ -122,12 +122,11 @@ impl Lane {
 
     fn succeeded(&self, shard: Shard, pending: Vec<Pending>, control_pos: Pos, before: i64) {
         self.shared.saw_control(control_pos);
-        for Pending { session, seq, pos, intents, posts_mail, reply } in pending {
+        for Pending { session, seq, pos, intents, posted, reply } in pending {
+            // Before its session goes on: it must not come to rest without hearing of its own mail.
+            self.shared.posts.tell(posted);
             reply.send(Ok(Done { pos, seq, control_pos, intents, dispatch_before_ms: before }));
             self.shared.tell(Committed { session, seq, shard, pos });
-            if posts_mail {
-                self.shared.mail.notify_one();
-            }
         }
     }
 
@@ -162,10 +161,12 @@ impl Lane {
                 }
                 (Some(lease), _) => {
                     self.shared.leases.take(*lease);
+                    self.shared.posts.miss();
                     refuse(group.pending, &CommitError::Unknown);
                 }
                 (None, _) => {
                     self.shared.leases.drop(shard);
+                    self.shared.posts.miss();
                     refuse(group.pending, &CommitError::Unknown);
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use domain::clock::Timestamp;
 use domain::id::{Epoch, Pos, Shard};
+use tokio::sync::watch;
 
 use crate::commit::concurrent::{Mutex, MutexGuard};
 use crate::store::Lease;
@@ -20,11 +21,12 @@ pub(super) struct Held {
 /// The shards that this node owns.
 pub(super) struct Leases {
     held: Mutex<BTreeMap<Shard, Held>>,
+    changed: watch::Sender<()>,
 }
 
 impl Leases {
     pub(super) fn new(leases: Vec<Lease>) -> Self {
-        let all = Leases { held: Mutex::default() };
+        let all = Leases { held: Mutex::default(), changed: watch::Sender::new(()) };
         for lease in leases {
             all.take(lease);
         }
@@ -35,9 +37,19 @@ impl Leases {
         self.lock().get(&shard).copied()
     }
 
+    /// Which they are, and a way to hear when that changes, which counts as changed until it is looked at.
+    pub(super) fn owned(&self) -> Vec<Shard> {
+        self.lock().keys().copied().collect()
+    }
+
+    pub(super) fn changed(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// After a claim of a shard that others may have written to.
     pub(super) fn take(&self, lease: Lease) {
         self.lock().insert(lease.shard, Held { lease, since: lease.epoch });
+        self.changed.send_replace(());
     }
 
     /// After a claim that may have raced with another of this node: the later epoch is the one that holds.
@@ -47,7 +59,10 @@ impl Leases {
         if lease.epoch > held.lease.epoch {
             *held = Held { lease, since: lease.epoch };
         }
-        held.lease.epoch
+        let epoch = held.lease.epoch;
+        drop(all);
+        self.changed.send_replace(());
+        epoch
     }
 
     /// After a claim that showed that nobody else wrote.
@@ -68,6 +83,7 @@ impl Leases {
     /// After a fence refused.
     pub(super) fn drop(&self, shard: Shard) {
         self.lock().remove(&shard);
+        self.changed.send_replace(());
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Shard, Held>> {

@@ -1,7 +1,7 @@
 //! Mail, through the log: sealed on its way in, posted in groups, opened when it is due.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::clock::Timestamp;
 use domain::id::{MailId, SessionId, Shard};
@@ -11,7 +11,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::commit::lane::stopped;
 use crate::commit::{Log, Shared};
 use crate::error::DataError;
-use crate::store::{DueCursor, Forget, MailRow, StoreError};
+use crate::rows::Head;
+use crate::store::{Due, DueCursor, DueRow, Forget, MailRow, StoreError};
 
 /// How much mail goes into the store at once, one caller's more or less.
 const POST_GROUP: usize = 512;
@@ -19,13 +20,28 @@ const POST_GROUP: usize = 512;
 /// How many pieces of unreadable mail are known as such; of more than that, each look speaks again.
 const UNREADABLE_KNOWN: usize = 10_000;
 
-/// One look at due mail.
+/// How many pieces of mail that was posted here are kept for whoever serves the mailboxes. Of more than that it is
+/// only said that there were some: the table has them all.
+const TOLD: usize = 16_384;
+
+/// One look at what is due.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DuePage {
-    /// Mail, in order.
-    pub mail: Vec<Mail>,
+    /// What is due, in order.
+    pub rows: Vec<DueRow>,
     /// Where the next page begins; `None`: no more is due.
-    pub next: Option<DueCursor>,
+    pub next_page: Option<DueCursor>,
+    /// The earliest instant after the one asked for at which something else is due.
+    pub next: Option<Timestamp>,
+}
+
+/// What was posted here since the last look, durably: by callers, and by commits.
+#[derive(Debug, Default)]
+pub struct Posts {
+    /// Of each piece, all but what it says.
+    pub rows: Vec<DueRow>,
+    /// Whether there may be more that only the table knows.
+    pub missed: bool,
 }
 
 impl Log {
@@ -35,30 +51,45 @@ impl Log {
         if mail.is_empty() {
             return Ok(());
         }
-        let rows = mail.iter().map(|mail| seal(self.shared(), mail)).collect();
+        let rows = mail.iter().map(|mail| seal(self.shared(), mail, None)).collect();
         let (reply, answer) = oneshot::channel();
         self.inner.poster.send((rows, reply)).await.map_err(|_| DataError::Stopped)?;
         Ok(answer.await.map_err(|_| DataError::Stopped)??)
     }
 
-    /// Mail of a shard that is due, in the order of due time and then of posting: what comes after `after`, out of the
-    /// next `limit` of it. What cannot be read is left out, and said once; it stays where it is.
+    /// Mail of these shards that is due, without what it says, in the order of due time and then of posting: what
+    /// comes after `after`, out of the next `limit` of it. What is known to be unreadable is left out.
     pub async fn due(
         &self,
-        shard: Shard,
+        shards: &[Shard],
         now: Timestamp,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<DuePage, DataError> {
-        let rows = self.store().due(shard, now, after, limit).await?.mail;
-        let full = rows.len() == limit;
-        let next = rows.last().filter(|_| full).map(cursor_at);
-        Ok(DuePage { mail: rows.into_iter().filter_map(|row| readable(self.shared(), row)).collect(), next })
+        let Due { mut rows, next } = self.store().due(shards, now, after, limit).await?;
+        let full = limit > 0 && rows.len() == limit;
+        let next_page = rows.last().filter(|_| full).map(cursor_at);
+        let unreadable = self.shared().unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unreadable.is_empty() {
+            rows.retain(|row| !unreadable.contains(&(row.session, row.id.clone())));
+        }
+        Ok(DuePage { rows, next_page, next })
     }
 
-    /// The earliest instant after `after` at which mail of a shard is due.
-    pub async fn next_due(&self, shard: Shard, after: Timestamp) -> Result<Option<Timestamp>, DataError> {
-        Ok(self.store().due(shard, after, None, 0).await?.next)
+    /// What is due for one session, as much as fits in `limit`: what people decided first, each in the order of due
+    /// time and then of posting. What cannot be read is left out, and said once; it stays where it is.
+    pub async fn mail(&self, session: SessionId, now: Timestamp, limit: usize) -> Result<Vec<Mail>, DataError> {
+        let (shard, mut limit) = (self.shard_of(session), limit.max(1));
+        loop {
+            let rows = self.store().mail(session, shard, now, limit).await?;
+            let all = rows.len() < limit;
+            let mail: Vec<Mail> = rows.into_iter().filter_map(|row| readable(self.shared(), row)).collect();
+            if all || !mail.is_empty() {
+                return Ok(mail);
+            }
+            // Nothing but what cannot be read: it must not hide the rest.
+            limit = limit.saturating_mul(4);
+        }
     }
 
     /// Throws away mail that says nothing any more: it was consumed before, or is about nothing that is open.
@@ -69,16 +100,70 @@ impl Log {
 
     /// Woken once after mail was posted here. For one listener; mail posted on other nodes is found by looking.
     pub fn mail_posted(&self) -> &Notify {
-        &self.shared().mail
+        &self.shared().posts.news
+    }
+
+    /// What was posted here since this was asked last. For one listener.
+    pub fn take_posts(&self) -> Posts {
+        std::mem::take(&mut *self.shared().posts.lock())
     }
 }
 
-/// Mail as it is stored: its recipient, id and due time readable, what it says sealed.
-pub(super) fn seal(shared: &Shared, mail: &Mail) -> MailRow {
+/// Mail that was posted here and not yet asked after.
+#[derive(Default)]
+pub(super) struct Told {
+    news: Notify,
+    posts: Mutex<Posts>,
+}
+
+impl Told {
+    /// That this mail is in the table.
+    pub(super) fn tell(&self, rows: Vec<DueRow>) {
+        if rows.is_empty() {
+            return;
+        }
+        let mut posts = self.lock();
+        if posts.rows.len() + rows.len() > TOLD {
+            *posts = Posts { rows: Vec::new(), missed: true };
+        } else {
+            posts.rows.extend(rows);
+        }
+        drop(posts);
+        self.news.notify_one();
+    }
+
+    /// That mail may be in the table, and nobody knows.
+    pub(super) fn miss(&self) {
+        self.lock().missed = true;
+        self.news.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posts> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Mail as it is stored: its recipient, id and due time readable, what it says sealed. `by`: the session whose commit
+/// posts it.
+pub(super) fn seal(shared: &Shared, mail: &Mail, by: Option<(SessionId, &Head)>) -> MailRow {
     let plain = serde_json::to_vec(&mail.body).expect("mail has only text keys and finite numbers");
     let body = shared.sealer.seal("mail", mail.session, mail_aad(mail.session, &mail.id).as_bytes(), &plain);
-    let shard = mail.session.shard(shared.store.about().shards);
-    MailRow { shard, session: mail.session, id: mail.id.clone(), due: mail.due, posted: stamp(shared), body }
+    let (agent, partition) = match (&mail.body, by) {
+        (MailBody::Message { start, .. }, _) => (start.principal.link.agent.to_string(), start.partition_number()),
+        (_, Some((session, head))) if session == mail.session => (head.agent.to_string(), head.partition),
+        _ => (String::new(), None),
+    };
+    MailRow {
+        shard: mail.session.shard(shared.store.about().shards),
+        session: mail.session,
+        id: mail.id.clone(),
+        due: mail.due,
+        posted: stamp(shared),
+        class: mail.body.class(),
+        agent,
+        partition,
+        body,
+    }
 }
 
 /// Microseconds, one more than the last at least: what one node posts in order is delivered in order.
@@ -89,7 +174,7 @@ fn stamp(shared: &Shared) -> i64 {
     now.max(last.unwrap_or_default() + 1)
 }
 
-fn cursor_at(row: &MailRow) -> DueCursor {
+fn cursor_at(row: &DueRow) -> DueCursor {
     DueCursor { due: row.due, posted: row.posted, session: row.session, id: row.id.clone() }
 }
 
@@ -156,9 +241,11 @@ impl Poster {
                 rows.extend(more);
                 replies.push(reply);
             }
+            let told = rows.iter().map(MailRow::due_row).collect();
             let posted = self.shared.store.post(rows).await;
-            if posted.is_ok() {
-                self.shared.mail.notify_one();
+            match &posted {
+                Ok(()) => self.shared.posts.tell(told),
+                Err(_) => self.shared.posts.miss(),
             }
             for reply in replies {
                 reply.send(posted.clone()).ok();

@@ -109,7 +109,7 @@ impl SessionWriter {
         }
         let (principal, text) = self.principal_of(&stamp.principal);
         rows.texts.extend(text);
-        let sealed = Sealed::of(shared, &self.key, rows)?;
+        let sealed = Sealed::of(shared, &self.key, (self.session, &head), rows)?;
         if sealed.body.len() > super::RECORD_BYTES {
             let refused = Refused::TooLarge { bytes: sealed.body.len(), limit: super::RECORD_BYTES };
             return Err(refused.into());

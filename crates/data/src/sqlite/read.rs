@@ -9,17 +9,18 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use crate::rows::InboxItem;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::row::{self, all, last_id, record_id, session_blob, word};
-use crate::store::{Due, DueCursor, HeadFilter, HeadRow, History, HoldingRow, KeyRow, MemoryRow, RecordRow};
+use crate::store::{Due, DueCursor, HeadFilter, HeadRow, History, HoldingRow, KeyRow, MailRow, MemoryRow, RecordRow};
 
 const RECORD: &str = "SELECT id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, \
                       mode, synthetic, key, codec, headers, body FROM record";
 
 const HEAD: &str = "SELECT session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, \
-                    mode FROM head";
+                    mode, partition FROM head";
 
+/// Each shard in the order of its index, and the first of all of them.
 pub(super) fn due(
     db: &mut Connection,
-    shard: Shard,
+    shards: &[Shard],
     now: Timestamp,
     after: Option<&DueCursor>,
     limit: usize,
@@ -28,13 +29,34 @@ pub(super) fn due(
     let (due, posted, session, id) = after.map_or((i64::MIN, i64::MIN, [0; 16], String::new()), |after| {
         (after.due.0, after.posted, session_blob(after.session), after.id.to_string())
     });
-    let sql = "SELECT shard, session, id, due, posted, body FROM mail WHERE shard = ? AND due <= ? \
-               AND (due, posted, session, id) > (?, ?, ?, ?) ORDER BY due, posted, session, id LIMIT ?";
-    let asked = params![shard.0, now.0, due, posted, session, id, count(limit)];
-    let mail = if limit == 0 { Vec::new() } else { all(db, sql, asked, row::mail)? };
-    let mut next = db.prepare_cached("SELECT min(due) FROM mail WHERE shard = ? AND due > ?")?;
-    let next = next.query_row(params![shard.0, now.0], |row| row.get::<_, Option<i64>>(0))?;
-    Ok(Due { mail, next: next.map(Timestamp) })
+    let snapshot = db.transaction()?;
+    // A bound on the index's first column apart: a row value alone is compared for every row before it.
+    let sql = "SELECT shard, session, id, due, posted, class, agent, partition FROM mail WHERE shard = ? AND due <= ? \
+               AND due >= ? AND (due, posted, session, id) > (?, ?, ?, ?) ORDER BY due, posted, session, id LIMIT ?";
+    let (mut rows, mut next) = (Vec::new(), None);
+    for shard in shards {
+        if limit > 0 {
+            let asked = params![shard.0, now.0, due, due, posted, session, id, count(limit)];
+            rows.extend(all(&snapshot, sql, asked, row::due)?);
+        }
+        let mut later = snapshot.prepare_cached("SELECT min(due) FROM mail WHERE shard = ? AND due > ?")?;
+        let later = later.query_row(params![shard.0, now.0], |row| row.get::<_, Option<i64>>(0))?;
+        next = [next, later].into_iter().flatten().min();
+    }
+    rows.sort_by(|a, b| (a.due, a.posted, a.session, &a.id).cmp(&(b.due, b.posted, b.session, &b.id)));
+    rows.truncate(limit);
+    Ok(Due { rows, next: next.map(Timestamp) })
+}
+
+pub(super) fn mail(
+    db: &mut Connection,
+    session: SessionId,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<MailRow>, Fault> {
+    let sql = "SELECT shard, session, id, due, posted, class, agent, partition, body FROM mail WHERE session = ? \
+               AND due <= ? ORDER BY class > 0, due, posted, id LIMIT ?";
+    all(db, sql, params![session_blob(session), now.0, count(limit)], row::mail)
 }
 
 /// Back along the chain from the head, in one transaction, so that head and records belong together.
@@ -88,6 +110,16 @@ pub(super) fn heads(db: &mut Connection, filter: &HeadFilter) -> Result<Vec<Head
         if filter.phases.iter().all(|phase| matches!(phase, Phase::Ready | Phase::Running)) {
             // Said as the partial index says it, which is how the planner finds that it may use it.
             conditions.push("phase IN ('ready', 'running')".to_owned());
+        }
+    }
+    if !filter.partitions.is_empty() {
+        let places = vec!["?"; filter.partitions.len()].join(", ");
+        conditions.push(format!("partition IN ({places})"));
+        values.extend(filter.partitions.iter().map(|partition| Value::Integer(partition.cast_signed())));
+        if filter.phases.iter().all(|phase| matches!(phase, Phase::Ready | Phase::Running | Phase::Suspended))
+            && !filter.phases.is_empty()
+        {
+            conditions.push("partition IS NOT NULL AND phase IN ('ready', 'running', 'suspended')".to_owned());
         }
     }
     values.push(Value::Integer(filter.limit.map_or(-1, count)));

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::id::{CallId, Digest, Epoch, Pos, Seq, SessionId, Shard, SpanId, TraceId};
+use domain::mail::MailClass;
 use domain::principal::Mode;
 use rusqlite::{CachedStatement, Connection, Params, Row};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::record::Envelope;
 use crate::rows::{Head, InboxItem, InboxKey};
 use crate::sqlite::fault::Fault;
-use crate::store::{HeadRow, HoldingRow, KeyRow, MailRow, MemoryRow, RecordRow};
+use crate::store::{DueRow, HeadRow, HoldingRow, KeyRow, MailRow, MemoryRow, RecordRow};
 
 /// How many bits of a record's id are its position; the shard is above.
 const POS_BITS: u32 = 48;
@@ -124,7 +125,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<RecordRow, Fault> {
     Ok(RecordRow { envelope, body: row.get(17)? })
 }
 
-/// `session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, mode`.
+/// `session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, mode, partition`.
 pub(super) fn head(row: &Row<'_>) -> Result<HeadRow, Fault> {
     let head = Head {
         agent: text(row, 5)?,
@@ -135,6 +136,7 @@ pub(super) fn head(row: &Row<'_>) -> Result<HeadRow, Fault> {
         waits_on: row.get(10)?,
         scripted: row.get(11)?,
         mode: mode(row.get(12)?)?,
+        partition: number(row, 13)?,
     };
     Ok(HeadRow {
         session: session(row, 0)?,
@@ -151,16 +153,45 @@ pub(super) fn key(row: &Row<'_>) -> Result<KeyRow, Fault> {
     Ok(KeyRow { session: session(row, 0)?, generation: row.get(1)?, wrapped: row.get(2)? })
 }
 
-/// `shard, session, id, due, posted, body`.
+/// `shard, session, id, due, posted, class, agent, partition, body`.
 pub(super) fn mail(row: &Row<'_>) -> Result<MailRow, Fault> {
-    Ok(MailRow {
+    let DueRow { shard, session, id, due, posted, class, agent, partition } = self::due(row)?;
+    Ok(MailRow { shard, session, id, due, posted, class, agent, partition, body: row.get(8)? })
+}
+
+/// `shard, session, id, due, posted, class, agent, partition`.
+pub(super) fn due(row: &Row<'_>) -> Result<DueRow, Fault> {
+    Ok(DueRow {
         shard: Shard(row.get(0)?),
         session: session(row, 1)?,
         id: text(row, 2)?,
         due: time(row, 3)?,
         posted: row.get(4)?,
-        body: row.get(5)?,
+        class: class(row.get(5)?)?,
+        agent: row.get(6)?,
+        partition: number(row, 7)?,
     })
+}
+
+pub(super) fn class_number(class: MailClass) -> u8 {
+    match class {
+        MailClass::Decision => 0,
+        MailClass::Message => 1,
+        MailClass::Wake => 2,
+    }
+}
+
+fn class(number: u8) -> Result<MailClass, Fault> {
+    match number {
+        0 => Ok(MailClass::Decision),
+        1 => Ok(MailClass::Message),
+        2 => Ok(MailClass::Wake),
+        other => Err(Fault::Damaged(format!("{other} is no class of mail"))),
+    }
+}
+
+fn number(row: &Row<'_>, column: usize) -> Result<Option<u64>, Fault> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned))
 }
 
 /// `agent, meter, per, window_start, drawn, reserved, spent`.

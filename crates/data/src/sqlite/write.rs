@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::rows::{InboxChange, InboxKey};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::read::count;
-use crate::sqlite::row::{mode_number, pos, record_id, session_blob, time, word};
+use crate::sqlite::row::{class_number, mode_number, pos, record_id, session_blob, time, word};
 use crate::store::{
     Answer, Batch, BatchPart, Claimed, ControlAnswer, ControlRow, Draw, Forget, HeadRow, KeyRow, Lease, MailRow,
     MemoryRow, RecordRow,
@@ -227,10 +227,10 @@ fn insert_record(tx: &Transaction<'_>, row: &RecordRow) -> Result<(), Fault> {
 fn upsert_head(tx: &Transaction<'_>, row: &HeadRow) -> Result<(), Fault> {
     let mut upsert = tx.prepare_cached(
         "INSERT INTO head (session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, \
-         mode) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET pos = excluded.pos, \
+         mode, partition) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET pos = excluded.pos, \
          seq = excluded.seq, trace = excluded.trace, agent = excluded.agent, revision = excluded.revision, \
          key = excluded.key, phase = excluded.phase, since = excluded.since, waits_on = excluded.waits_on, \
-         scripted = excluded.scripted, mode = excluded.mode",
+         scripted = excluded.scripted, mode = excluded.mode, partition = excluded.partition",
     )?;
     let head = &row.head;
     upsert.execute(params![
@@ -247,6 +247,7 @@ fn upsert_head(tx: &Transaction<'_>, row: &HeadRow) -> Result<(), Fault> {
         head.waits_on,
         head.scripted,
         mode_number(head.mode),
+        head.partition.map(u64::cast_signed),
     ])?;
     Ok(())
 }
@@ -259,10 +260,20 @@ fn insert_key(tx: &Transaction<'_>, row: &KeyRow) -> Result<(), Fault> {
 
 fn insert_mail(tx: &Transaction<'_>, row: &MailRow) -> Result<(), Fault> {
     let mut insert = tx.prepare_cached(
-        "INSERT INTO mail (shard, session, id, due, posted, body) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO mail (shard, session, id, due, posted, class, agent, partition, body) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )?;
-    let id = row.id.to_string();
-    insert.execute(params![row.shard.0, session_blob(row.session), id, row.due.0, row.posted, row.body])?;
+    insert.execute(params![
+        row.shard.0,
+        session_blob(row.session),
+        row.id.to_string(),
+        row.due.0,
+        row.posted,
+        class_number(row.class),
+        row.agent,
+        row.partition.map(u64::cast_signed),
+        row.body,
+    ])?;
     Ok(())
 }
 

@@ -46,9 +46,15 @@ struct Folding {
 
 impl Folding {
     fn start(envelope: &Envelope, event: &Event) -> Option<Self> {
-        let Event::SessionStarted { principal, key, trace, case } = event else { return None };
+        let Event::SessionStarted { principal, key, trace, case, partition } = event else { return None };
         let (id, at) = (envelope.session, envelope.at);
-        let start = Start { principal: principal.clone(), key: key.clone(), trace: *trace, case: case.clone() };
+        let start = Start {
+            principal: principal.clone(),
+            key: key.clone(),
+            trace: *trace,
+            case: case.clone(),
+            partition: partition.clone(),
+        };
         let session = Session::started(id, start, at);
         let trace = Trace {
             session: id,

@@ -60,8 +60,8 @@ fn conversation() -> Vec<Event> {
     let case = Some("INV-7".to_owned());
     let descriptor = Message::text(Role::Person, Origin::Descriptor, "Reconcile");
     vec![
-        Event::SessionStarted { principal: principal(), key: "invoice-7".to_owned(), trace, case },
-        Event::SessionStarted { principal: plain_principal(), key: String::new(), trace, case: None },
+        Event::SessionStarted { principal: principal(), key: "invoice-7".to_owned(), trace, case, partition: None },
+        Event::SessionStarted { principal: plain_principal(), key: String::new(), trace, case: None, partition: None },
         Event::MessageReceived {
             mail: "mail-1".parse().unwrap(),
             from: Some(name("ana")),

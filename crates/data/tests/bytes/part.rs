@@ -153,7 +153,13 @@ pub(crate) fn plain_verdict() -> ApprovalVerdict {
 }
 
 pub(crate) fn envelopes() -> Vec<Envelope> {
-    let started = Event::SessionStarted { principal: principal(), key: "k".to_owned(), trace: TraceId(1), case: None };
+    let started = Event::SessionStarted {
+        principal: principal(),
+        key: "k".to_owned(),
+        trace: TraceId(1),
+        case: None,
+        partition: None,
+    };
     let live = Envelope {
         shard: Shard(0),
         pos: Pos(12),

@@ -41,7 +41,7 @@ pub(crate) async fn an_erased_sessions_envelopes_and_leaves_stay(fixture: Fixtur
     assert_eq!(past.head.key, "");
     assert_eq!(log.past(session(2)).await.unwrap().unwrap().records[0].events, Some(vec![said("kept")]));
     assert_eq!(log.recall(&name("finance"), Timestamp(1), 10).await.unwrap(), []);
-    assert_eq!(log.due(Shard(0), Timestamp(1), None, 10).await.unwrap().mail, []);
+    assert_eq!(log.due(&[Shard(0)], Timestamp(1), None, 10).await.unwrap().rows, []);
 }
 
 pub(crate) async fn an_erased_session_does_not_go_on(fixture: Fixture) {

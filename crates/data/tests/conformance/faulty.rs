@@ -30,13 +30,16 @@ pub(crate) struct Faulty {
     pub(crate) fates: Mutex<VecDeque<Fate>>,
     /// Whether claims fail.
     pub(crate) no_claims: AtomicBool,
+    /// Whether posts fail.
+    pub(crate) no_posts: AtomicBool,
     /// What happens to records on their way back.
     pub(crate) change: fn(&mut RecordRow),
 }
 
 impl Faulty {
     pub(crate) fn around(inner: Arc<dyn Store>) -> Self {
-        Faulty { inner, fates: Mutex::default(), no_claims: AtomicBool::new(false), change: |_| () }
+        let (no_claims, no_posts) = (AtomicBool::new(false), AtomicBool::new(false));
+        Faulty { inner, fates: Mutex::default(), no_claims, no_posts, change: |_| () }
     }
 
     pub(crate) fn next(&self, fate: Fate) {
@@ -75,17 +78,30 @@ impl Store for Faulty {
     }
 
     async fn post(&self, mail: Vec<MailRow>) -> Result<(), StoreError> {
+        if self.no_posts.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("no posts today".to_owned()));
+        }
         self.inner.post(mail).await
     }
 
     async fn due(
         &self,
-        shard: Shard,
+        shards: &[Shard],
         now: Timestamp,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<Due, StoreError> {
-        self.inner.due(shard, now, after, limit).await
+        self.inner.due(shards, now, after, limit).await
+    }
+
+    async fn mail(
+        &self,
+        session: SessionId,
+        shard: Shard,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<MailRow>, StoreError> {
+        self.inner.mail(session, shard, now, limit).await
     }
 
     async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {

@@ -1,14 +1,20 @@
 //! Mail: once per id while it waits, in order, consumed with what it caused.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use data::commit::Log;
-use data::rows::Rows;
-use data::store::MailRow;
+use data::rows::{Head, Rows};
+use data::store::{DueRow, HeadFilter, MailRow};
 use domain::clock::Timestamp;
-use domain::id::{MailId, SessionId, Shard};
-use domain::mail::{Mail, MailBody};
+use domain::id::{MailId, Pos, SessionId, Shard, TraceId};
+use domain::mail::{Mail, MailBody, MailClass, Start, partition_number};
+use domain::message::{Message, Origin, Role};
+use domain::session::Phase;
 use serde_json::json;
 
-use crate::world::{Fixture, commit, name, said, session};
+use crate::faulty::Faulty;
+use crate::world::{Fixture, commit, head, name, principal, said, session, session_on, stamp};
 
 const NOW: Timestamp = Timestamp(1_000);
 
@@ -21,18 +27,24 @@ fn killed(id: &str, session: SessionId, reason: &str) -> Mail {
     Mail { body, ..mail(id, session, 0) }
 }
 
+/// What is due on shard 0, each with what it says.
 async fn all(log: &Log, now: Timestamp) -> Vec<Mail> {
-    let page = log.due(Shard(0), now, None, 100).await.unwrap();
-    assert_eq!(page.next, None);
-    page.mail
+    let page = log.due(&[Shard(0)], now, None, 100).await.unwrap();
+    assert_eq!(page.next_page, None);
+    let mut mail = Vec::new();
+    for row in page.rows {
+        let of = log.mail(row.session, now, 100).await.unwrap();
+        mail.extend(of.into_iter().find(|mail| mail.id == row.id));
+    }
+    mail
 }
 
 async fn due(log: &Log) -> Vec<String> {
-    ids(&all(log, NOW).await)
+    ids(&log.due(&[Shard(0)], NOW, None, 100).await.unwrap().rows)
 }
 
-fn ids(mail: &[Mail]) -> Vec<String> {
-    mail.iter().map(|mail| mail.id.to_string()).collect()
+fn ids(rows: &[DueRow]) -> Vec<String> {
+    rows.iter().map(|row| row.id.to_string()).collect()
 }
 
 fn consume(id: &str) -> Rows {
@@ -69,14 +81,112 @@ pub(crate) async fn mail_posted_after_it_was_consumed_comes_again_for_the_sessio
 
 pub(crate) async fn due_mail_comes_in_the_order_of_its_time_and_then_of_posting(fixture: Fixture) {
     let log = fixture.log().await;
-    assert_eq!(log.next_due(Shard(0), NOW).await.unwrap(), None);
+    assert_eq!(next_due(&log, Shard(0)).await, None);
     for (id, time) in [("z", 500), ("late", 1_001), ("b", 500), ("a", 500), ("first", 499)] {
         log.post(vec![mail(id, session(1), time)]).await.unwrap();
     }
     assert_eq!(due(&log).await, ["first", "z", "b", "a"]);
-    assert_eq!(log.due(Shard(0), NOW, None, 2).await.unwrap().mail.len(), 2);
-    assert_eq!(log.next_due(Shard(0), NOW).await.unwrap(), Some(Timestamp(1_001)));
-    assert_eq!(log.next_due(Shard(1), NOW).await.unwrap(), None);
+    assert_eq!(log.due(&[Shard(0)], NOW, None, 2).await.unwrap().rows.len(), 2);
+    assert_eq!(next_due(&log, Shard(0)).await, Some(Timestamp(1_001)));
+    assert_eq!(next_due(&log, Shard(1)).await, None);
+}
+
+async fn next_due(log: &Log, shard: Shard) -> Option<Timestamp> {
+    log.due(&[shard], NOW, None, 0).await.unwrap().next
+}
+
+pub(crate) async fn several_shards_are_looked_at_as_one(fixture: Fixture) {
+    let log = fixture.log().await;
+    let several = [(0, "c", 3), (3, "a", 1), (1, "later", 1_500), (1, "b", 2), (0, "d", 4), (2, "e", 0), (3, "f", 4)];
+    let mail = several.map(|(shard, id, time)| mail(id, session_on(shard, 1), time));
+    log.post(mail.to_vec()).await.unwrap();
+    let shards = [Shard(0), Shard(1), Shard(3)];
+    let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = log.due(&shards, NOW, after, 2).await.unwrap();
+        assert_eq!(page.next, Some(Timestamp(1_500)));
+        found.extend(ids(&page.rows));
+        pages += 1;
+        after = page.next_page;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((found.join(" "), pages), ("a b c d f".to_owned(), 3));
+    assert_eq!(log.due(&[], NOW, None, 2).await.unwrap(), data::commit::DuePage::default());
+}
+
+pub(crate) async fn a_session_reads_its_own_mail_and_what_people_decided_first(fixture: Fixture) {
+    let log = fixture.log().await;
+    let (one, other) = (session(1), session(2));
+    let later = Mail { due: Timestamp(1_001), ..killed("later", one, "not yet") };
+    let kill = Mail { due: Timestamp(900), ..killed("kill", one, "enough") };
+    log.post(vec![mail("b", one, 800), mail("a", one, 800), mail("first", one, 700), later, kill]).await.unwrap();
+    log.post(vec![mail("x", other, 0)]).await.unwrap();
+    let found = |mail: Vec<Mail>| mail.iter().map(|mail| mail.id.to_string()).collect::<Vec<_>>().join(" ");
+    assert_eq!(found(log.mail(one, NOW, 9).await.unwrap()), "kill first b a");
+    assert_eq!(found(log.mail(one, NOW, 2).await.unwrap()), "kill first");
+    assert_eq!(found(log.mail(one, Timestamp(750), 9).await.unwrap()), "first");
+    assert_eq!(found(log.mail(session(9), NOW, 9).await.unwrap()), "");
+}
+
+/// A message to a session, and the class, agent and partition that it is queued by.
+pub(crate) async fn mail_says_in_whose_turn_it_is(fixture: Fixture) {
+    let log = fixture.log().await;
+    let id = session(1);
+    let message = |key: &str, partition: Option<&str>| {
+        let partition = partition.map(str::to_owned);
+        let start = Start { principal: principal(id), key: "k".to_owned(), trace: TraceId(1), case: None, partition };
+        let message = Message::text(Role::Person, Origin::Person, "hello");
+        let body = MailBody::Message { start: Box::new(start), from: None, message };
+        Mail { id: key.parse().unwrap(), session: id, due: Timestamp(1), body }
+    };
+    log.post(vec![message("alone", None), message("of-ana", Some("ana")), mail("wake", id, 2)]).await.unwrap();
+    log.post(vec![killed("kill", id, "enough")]).await.unwrap();
+    let number = partition_number(&name("finance"), "ana");
+    let mut writer = log.begin(id);
+    let head = Head { partition: Some(number), ..head() };
+    let own = Rows { mail: vec![mail("timer", id, 3), mail("other", session(2), 4)], ..Rows::of(said("one")) };
+    log.commit(&mut writer, stamp(id), head.clone(), own).await.unwrap();
+    let rows = log.due(&[Shard(0)], NOW, None, 9).await.unwrap().rows;
+    let said = |row: &DueRow| (row.id.to_string(), row.class, row.agent.clone(), row.partition);
+    let queued = |id: &str, class, agent: &str, partition| (id.to_owned(), class, agent.to_owned(), partition);
+    let expected = [
+        queued("kill", MailClass::Decision, "", None),
+        queued("alone", MailClass::Message, "finance", None),
+        queued("of-ana", MailClass::Message, "finance", Some(number)),
+        queued("wake", MailClass::Wake, "", None),
+        queued("timer", MailClass::Wake, "finance", Some(number)),
+        queued("other", MailClass::Wake, "", None),
+    ];
+    assert_eq!(rows.iter().map(said).collect::<Vec<_>>(), expected);
+    // Those who serve the mailboxes are told the same, without a look at the table.
+    let mut posts = log.take_posts();
+    posts.rows.sort_by_key(|row| (row.due, row.posted));
+    assert_eq!((posts.rows, posts.missed), (rows, false));
+    let told = log.take_posts();
+    assert_eq!((told.rows.len(), told.missed), (0, false));
+    // Who of a partition is unfinished.
+    let of =
+        |phase, partition| HeadFilter { phases: vec![phase], partitions: vec![7, partition], ..HeadFilter::default() };
+    assert_eq!(log.heads(of(Phase::Running, number)).await.unwrap(), [(id, head, Pos(1))]);
+    assert_eq!(log.heads(of(Phase::Suspended, number)).await.unwrap(), []);
+    assert_eq!(log.heads(of(Phase::Running, 8)).await.unwrap(), []);
+}
+
+pub(crate) async fn a_post_that_may_have_failed_is_said_to_be_missed(fixture: Fixture) {
+    let faulty = Arc::new(Faulty::around(fixture.store.clone()));
+    let log = fixture.log_on(faulty.clone(), "node-a").await;
+    faulty.no_posts.store(true, Ordering::SeqCst);
+    log.post(vec![mail("a", session(1), 0)]).await.unwrap_err();
+    log.mail_posted().notified().await;
+    let posts = log.take_posts();
+    assert_eq!((posts.rows.len(), posts.missed), (0, true));
+    // Of more than can be kept it is said that there is more.
+    faulty.no_posts.store(false, Ordering::SeqCst);
+    let many = (0..20_000).map(|n| mail(&format!("m{n}"), session(1), 0)).collect();
+    log.post(many).await.unwrap();
+    assert!(log.take_posts().missed);
 }
 
 pub(crate) async fn due_mail_is_paged_to_its_end_and_none_of_it_hides_the_rest(fixture: Fixture) {
@@ -86,10 +196,10 @@ pub(crate) async fn due_mail_is_paged_to_its_end_and_none_of_it_hides_the_rest(f
     for limit in 1..=6 {
         let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
         loop {
-            let page = log.due(Shard(0), NOW, after, limit).await.unwrap();
-            found.extend(ids(&page.mail));
+            let page = log.due(&[Shard(0)], NOW, after, limit).await.unwrap();
+            found.extend(ids(&page.rows));
             pages += 1;
-            after = page.next;
+            after = page.next_page;
             if after.is_none() {
                 break;
             }
@@ -98,9 +208,9 @@ pub(crate) async fn due_mail_is_paged_to_its_end_and_none_of_it_hides_the_rest(f
         assert_eq!(pages, 5 / limit + 1, "{limit} at a time");
     }
     // Where a look ended is behind what it saw, also once that is gone.
-    let first = log.due(Shard(0), NOW, None, 2).await.unwrap();
+    let first = log.due(&[Shard(0)], NOW, None, 2).await.unwrap();
     log.discard(session(2), vec!["d".parse().unwrap()]).await.unwrap();
-    assert_eq!(ids(&log.due(Shard(0), NOW, first.next, 9).await.unwrap().mail), ["a", "b", "c"]);
+    assert_eq!(ids(&log.due(&[Shard(0)], NOW, first.next_page, 9).await.unwrap().rows), ["a", "b", "c"]);
 }
 
 pub(crate) async fn mail_that_cannot_be_read_is_left_out_and_stays(fixture: Fixture) {
@@ -124,16 +234,23 @@ pub(crate) async fn mail_that_cannot_be_read_is_left_out_and_stays(fixture: Fixt
         id: id.parse().unwrap(),
         due: Timestamp(0),
         posted: 0,
+        class: MailClass::Message,
+        agent: "finance".to_owned(),
+        partition: None,
         body: b"not sealed".to_vec(),
     };
     fixture.post(vec![row("rubbish")]).await.unwrap();
-    for _ in 0..2 {
-        assert_eq!(due(&log).await, ["a", "b"]);
+    assert_eq!(due(&log).await, ["rubbish", "a", "deep", "b"]);
+    // What cannot be read hides nothing, however little is asked for.
+    for limit in [9, 1] {
+        let found = log.mail(session(1), NOW, limit).await.unwrap();
+        assert_eq!(found, [mail("a", session(1), 0)], "{limit} at a time");
     }
-    assert_eq!(fixture.due(Shard(0), NOW, None, 9).await.unwrap().mail.len(), 4);
-    // A page of nothing else is not the end.
-    let page = log.due(Shard(0), NOW, None, 1).await.unwrap();
-    assert_eq!((page.mail.len(), page.next.is_some()), (0, true));
+    // Once that is known, nobody is woken for it again; and a page of nothing else is not the end.
+    assert_eq!(due(&log).await, ["a", "b"]);
+    assert_eq!(fixture.due(&[Shard(0)], NOW, None, 9).await.unwrap().rows.len(), 4);
+    let page = log.due(&[Shard(0)], NOW, None, 1).await.unwrap();
+    assert_eq!((page.rows.len(), page.next_page.is_some()), (0, true));
 }
 
 pub(crate) async fn mail_may_be_posted_under_the_id_that_its_commit_consumes(fixture: Fixture) {

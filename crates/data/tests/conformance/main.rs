@@ -73,7 +73,11 @@ conformance! {
         mail_may_be_posted_under_the_id_that_its_commit_consumes,
         a_commit_posts_and_consumes_mail_with_its_record,
         mail_that_says_nothing_is_thrown_away,
-        a_post_wakes_whoever_waits_for_mail;
+        a_post_wakes_whoever_waits_for_mail,
+        several_shards_are_looked_at_as_one,
+        a_session_reads_its_own_mail_and_what_people_decided_first,
+        mail_says_in_whose_turn_it_is,
+        a_post_that_may_have_failed_is_said_to_be_missed;
     control:
         a_change_at_an_old_position_is_refused_and_says_where_it_moved,
         changes_read_back_in_order,

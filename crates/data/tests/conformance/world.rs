@@ -137,6 +137,7 @@ pub(crate) fn head() -> Head {
         waits_on: String::new(),
         scripted: false,
         mode: Mode::Live,
+        partition: None,
     }
 }
 

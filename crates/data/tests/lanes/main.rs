@@ -127,6 +127,7 @@ fn head() -> Head {
         waits_on: String::new(),
         scripted: false,
         mode: Mode::Live,
+        partition: None,
     }
 }
 

@@ -178,7 +178,11 @@ impl Store for Shelf {
         Err(busy())
     }
 
-    async fn due(&self, _: Shard, _: Timestamp, _: Option<DueCursor>, _: usize) -> Result<Due, StoreError> {
+    async fn due(&self, _: &[Shard], _: Timestamp, _: Option<DueCursor>, _: usize) -> Result<Due, StoreError> {
+        Err(busy())
+    }
+
+    async fn mail(&self, _: SessionId, _: Shard, _: Timestamp, _: usize) -> Result<Vec<MailRow>, StoreError> {
         Err(busy())
     }
 

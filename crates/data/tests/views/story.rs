@@ -47,6 +47,7 @@ impl Story {
             key: key.to_owned(),
             trace: TraceId(7),
             case: Some("case-9".to_owned()),
+            partition: None,
         };
         let principal = Arc::new(principal);
         Story { session, principal, told: vec![(0, "mail m-1".to_owned(), vec![start])] }
@@ -255,6 +256,7 @@ impl Story {
             waits_on: String::new(),
             scripted: true,
             mode: Mode::Live,
+            partition: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use data::record::Stamp;
 use data::rows::{Head, Rows};
 use domain::event::Event;
 use domain::id::Seq;
+use domain::mail::partition_number;
 use domain::session::Session;
 
 use super::{Stop, Turn};
@@ -95,5 +96,6 @@ fn head(session: &Session) -> Head {
         waits_on: machine::waits_on(session),
         scripted: session.scripted,
         mode: session.principal.mode(),
+        partition: session.partition.as_ref().map(|key| partition_number(&session.principal.link.agent, key)),
     }
 }

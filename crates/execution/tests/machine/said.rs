@@ -37,7 +37,7 @@ fn start() -> Start {
     let link = Link { agent: "payer".parse().unwrap(), revision: Digest::of(b"revision"), session: session_id() };
     let owner = "finance".parse().unwrap();
     let principal = Principal { link, owner, on_behalf_of: None, parents: Vec::new(), autonomy: Autonomy::Autonomous };
-    Start { principal, key: "k".to_owned(), trace: TraceId(1), case: None }
+    Start { principal, key: "k".to_owned(), trace: TraceId(1), case: None, partition: None }
 }
 
 pub(crate) fn written(id: &str, words: &str) -> Mail {

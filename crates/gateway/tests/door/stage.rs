@@ -126,6 +126,7 @@ impl Stage {
             waits_on: String::new(),
             scripted: false,
             mode: Mode::Live,
+            partition: None,
         };
         self.log.commit(&mut self.writer, stamp, head, rows).await.unwrap()
     }

@@ -171,6 +171,7 @@ impl World {
             waits_on: String::new(),
             scripted: false,
             mode: Mode::Live,
+            partition: None,
         };
         self.log.commit(&mut self.writer, stamp, head, rows).await.expect("it is committed")
     }

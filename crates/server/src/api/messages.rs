@@ -50,7 +50,7 @@ pub(crate) async fn send(
         return Err(ApiError::conflict(format!("session {session} was killed"), "use another --session key"));
     }
     let principal = principal(&app, &name, session, &who)?;
-    let start = Start { principal, key, trace: TraceId(session.as_u128()), case: sent.case };
+    let start = Start { principal, key, trace: TraceId(session.as_u128()), case: sent.case, partition: None };
     let message = Message::text(Role::Person, Origin::Person, sent.message);
     let body = MailBody::Message { start: Box::new(start), from: who.person().cloned(), message };
     let id = match sent.mail {

@@ -29,7 +29,8 @@ pub async fn at_the_end(world: &World, node: &Node) -> Vec<String> {
     for item in node.log.inbox().await.unwrap_or_default() {
         wrong.push(format!("{} is still in the inbox", item.key));
     }
-    for mail in node.log.due(Shard(0), node.log.clock().now(), None, 10).await.unwrap_or_default().mail {
+    let due = node.log.due(&[Shard(0)], node.log.clock().now(), None, 10).await.unwrap_or_default();
+    for mail in due.rows {
         wrong.push(format!("mail {} is still there", mail.id));
     }
     wrong.extend(explain(world, &tales));
