@@ -265,7 +265,7 @@ impl Registry {
         match Descriptor::from_canonical(*kind, descriptor)? {
             Descriptor::Agent(agent) => {
                 let rules = Arc::new(Rules::of(&agent));
-                let Entry { revision, descriptor, at, by } = entry(agent, *revision, by, at);
+                let Entry { revision, descriptor, at, by } = entry(*agent, *revision, by, at);
                 let entry = AgentEntry { revision, descriptor, rules, at, by };
                 self.revisions.entry((name.clone(), revision)).or_insert_with(|| entry.clone());
                 self.agents.insert(name.clone(), entry);

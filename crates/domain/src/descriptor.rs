@@ -34,9 +34,9 @@ use field::{Reading, Shape};
 use node::{Content, Node, shown};
 
 pub use agent::{
-    Agent, AgentSpec, Approval, AutonomySpec, Budgets, DEFAULT_EXPIRES_MS, DEFAULT_INSTRUCTIONS,
-    DEFAULT_MAX_OUTPUT_TOKENS, DEFAULT_TURNS, Human, INTERNAL, INTERNAL_MEMORY, Instructions, Limits, Memory, Model,
-    Promote,
+    Agent, AgentSpec, Approval, AutonomySpec, Budgets, Concurrency, DEFAULT_ACTIVE, DEFAULT_EXPIRES_MS,
+    DEFAULT_INSTRUCTIONS, DEFAULT_MAILBOX, DEFAULT_MAX_OUTPUT_TOKENS, DEFAULT_QUEUE, DEFAULT_TURNS, Human, INTERNAL,
+    INTERNAL_MEMORY, Instructions, Limits, Memory, Model, On, OnePer, Promote, Trigger,
 };
 pub use capability::{Capability, CapabilitySpec};
 pub use diagnostic::Diagnostic;
@@ -52,7 +52,7 @@ pub use template::template;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Descriptor {
     /// `kind: Agent`.
-    Agent(Agent),
+    Agent(Box<Agent>),
     /// `kind: Capability`.
     Capability(Capability),
     /// `kind: McpServer`.
@@ -202,7 +202,7 @@ const KINDS: [(&str, Kind); 4] = [
 
 fn read_kind(kind: Kind, node: &Node, reading: &mut Reading<'_>) -> Option<Descriptor> {
     match kind {
-        Kind::Agent => Agent::read(node, reading).map(Descriptor::Agent),
+        Kind::Agent => Agent::read(node, reading).map(|agent| Descriptor::Agent(Box::new(agent))),
         Kind::Capability => Capability::read(node, reading).map(Descriptor::Capability),
         Kind::McpServer => McpServer::read(node, reading).map(Descriptor::McpServer),
         Kind::ModelProvider => ModelProvider::read(node, reading).map(Descriptor::ModelProvider),

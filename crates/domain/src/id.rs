@@ -188,6 +188,14 @@ impl SessionId {
         SessionId(u128::from_be_bytes(bytes).max(1))
     }
 
+    /// The same in a partition: all sessions of one partition of an agent have the same shard hint, so that one owner
+    /// sees them all.
+    pub fn in_partition(agent: &Name, key: &str, partition: &str) -> Self {
+        let hint = Digest::of(format!("ostler/partition/{agent}/{partition}").as_bytes()).as_bytes()[0];
+        let SessionId(bits) = Self::for_key(agent, key);
+        SessionId((bits << 8 >> 8 | u128::from(hint) << 120).max(1))
+    }
+
     /// An id from 16 bytes.
     pub const fn from_u128(bits: u128) -> Self {
         SessionId(bits)
@@ -394,5 +402,9 @@ mod tests {
         let id = SessionId::from_u128(0xab << 120 | 7);
         assert_eq!(id.shard(256), Shard(0xab));
         assert_eq!(id.shard(1), Shard(0));
+        let agent: Name = "finance".parse().unwrap();
+        let (one, other) = (SessionId::in_partition(&agent, "a", "acme"), SessionId::in_partition(&agent, "b", "acme"));
+        assert!(one != other && one.shard(256) == other.shard(256));
+        assert_eq!(one.as_u128() << 8, SessionId::for_key(&agent, "a").as_u128() << 8);
     }
 }

@@ -17,4 +17,5 @@ pub mod mail;
 pub mod message;
 pub mod money;
 pub mod principal;
+pub mod schedule;
 pub mod session;

@@ -30,7 +30,7 @@ fn read(path: &str, text: &str) -> Vec<Descriptor> {
 
 fn agent(text: &str) -> Agent {
     match read("agent.yaml", text).pop() {
-        Some(Descriptor::Agent(agent)) => agent,
+        Some(Descriptor::Agent(agent)) => *agent,
         other => panic!("{other:?}"),
     }
 }
@@ -84,7 +84,7 @@ fn a_revision_is_of_what_is_meant_and_not_of_how_it_is_written() {
     let spelt =
         format!("{ARTICLE}    expires: {{after: 240m}}\n  limits: {{turns: 60}}\n  autonomy: autonomous\n# end\n");
     let other = ARTICLE.replace("200", "201");
-    let revision = |agent: Agent| Descriptor::Agent(agent).revision();
+    let revision = |agent: Agent| Descriptor::Agent(Box::new(agent)).revision();
     assert_eq!(revision(agent(&spelt)), revision(plain.clone()));
     assert_ne!(revision(agent(&other)), revision(plain));
 }
@@ -185,7 +185,7 @@ fn amounts_are_read_digit_by_digit() {
     ] {
         let agent = agent(&ARTICLE.replace("usd_per_day: 40", &format!("usd_per_day: {written}")));
         assert_eq!(agent.spec.budgets.caps[&(Meter::UsdMicros, Window::Day)], micros, "{written}");
-        let descriptor = Descriptor::Agent(agent);
+        let descriptor = Descriptor::Agent(Box::new(agent));
         assert_eq!(Descriptor::from_canonical(Kind::Agent, &descriptor.canonical()), Ok(descriptor), "{written}");
     }
 }
@@ -200,7 +200,7 @@ fn a_referenced_file_becomes_part_of_the_revision() {
         parse_file("a.yaml", &text, &give).unwrap().remove(0)
     };
     let inline = agent(&ARTICLE.replace("spec:\n", "spec:\n  instructions: {text: Reconcile.}\n"));
-    assert_eq!(with("Reconcile."), Descriptor::Agent(inline));
+    assert_eq!(with("Reconcile."), Descriptor::Agent(Box::new(inline)));
     assert_ne!(with("Reconcile.").revision(), with("Something else.").revision());
 }
 

@@ -67,6 +67,39 @@ fn a_wrong_value_is_named_with_its_field_and_place() {
 }
 
 #[test]
+fn what_starts_an_agent_and_what_runs_side_by_side_is_checked_when_it_is_applied() {
+    let tail = "    on_action_value_usd_gt: 1000";
+    let with = |lines: &str| format!("{tail}\n  {lines}");
+    let (cron, hook) = ("name: n, cron: \"0 2 * * *\"", "name: h, webhook: {secret: s}");
+    for (line, column, says) in [
+        (
+            format!("triggers: [{{{cron}, timezone: Europe/Madird}}]"),
+            53,
+            "timezone: `Europe/Madird` is not a time zone",
+        ),
+        ("triggers: [{name: n, cron: \"0 25 * * *\"}]".to_owned(), 30, "cron: `0 25 * * *` is not a cron expression"),
+        ("triggers: [{name: n, cron: \"0 2 30 2 *\"}]".to_owned(), 30, "never falls due"),
+        ("triggers: [{name: n}]".to_owned(), 14, "expected either `cron` or `webhook`"),
+        (format!("triggers: [{{{cron}, session: body.a}}]"), 43, "`session` means nothing with `cron`"),
+        (format!("triggers: [{{{cron}, input: body.a}}]"), 43, "`input` must be a mapping with `cron`"),
+        (format!("triggers: [{{{hook}, input: {{a: 1}}}}]"), 46, "`input` must be an expression over body"),
+        (format!("triggers: [{{{hook}, timezone: UTC}}]"), 46, "`timezone` means nothing with `webhook`"),
+        (format!("triggers: [{{{hook}, session: args.x}}]"), 55, "`args` is not known here; paths begin with `body`"),
+        ("triggers: [{name: h, webhook: {secret: \"whsec_a/b=\"}}]".to_owned(), 42, "not the name of a secret"),
+        (format!("triggers: [{{{hook}}}, {{{hook}}}]"), 47, "a second trigger named `h`"),
+        ("concurrency: {one_per: partition}".to_owned(), 17, "`one_per` partition needs a `key`"),
+        ("concurrency: {key: input.a}".to_owned(), 17, "`key` means nothing without `one_per: partition`"),
+        ("concurrency: {one_per: partition, key: body.a}".to_owned(), 42, "paths begin with `input`"),
+        ("concurrency: {activ: 2}".to_owned(), 17, "did you mean `active`?"),
+        ("concurrency: {queue: 0}".to_owned(), 24, "a whole number from 1"),
+    ] {
+        check(tail, &with(&line), (24, column), says);
+    }
+    let mistyped = wrong(&ARTICLE.replacen(tail, &with("triggers: [{name: n, corn: \"0 2 * * *\"}]"), 1));
+    assert!(mistyped.iter().any(|one| one.nearest.as_deref() == Some("cron") && one.column == 24), "{mistyped:#?}");
+}
+
+#[test]
 fn a_missing_field_points_at_what_it_is_missing_from() {
     check("  owner: finance-platform\n", "", (4, 1), "metadata: `owner` is missing");
     check("    provider: anthropic\n", "", (8, 3), "spec.model: `provider` is missing");
@@ -247,7 +280,7 @@ fn control_characters_are_not_printed_back() {
 
 #[test]
 fn known_keys_that_do_nothing_yet_are_refused_as_such() {
-    let files = [(include_str!("fixtures/full.yaml"), 22), (include_str!("fixtures/parts.yaml"), 1)];
+    let files = [(include_str!("fixtures/full.yaml"), 20), (include_str!("fixtures/parts.yaml"), 1)];
     for (text, count) in files {
         let give = |path: &str| (path == "prompts/reconcile.md").then(|| "Reconcile.".to_owned());
         let found = parse_file("full.yaml", text, &give).expect_err("some keys do nothing yet");

@@ -34,6 +34,14 @@ fn everything() -> Vec<Value> {
         "autonomy": {"mode": "supervised", "human": {"source": "csv", "case": "input.id", "compare": ["a b"]},
                      "promote": {"agreement_gt": 0.5, "min_cases": 1, "critical": 2}},
         "limits": {"turns": 1},
+        "triggers": [
+            {"name": "nightly", "cron": "0 2 * * 1-5", "timezone": "Europe/Madrid",
+             "input": {"company": "acme", "list": [1, 0.5, null, true, "1"]}},
+            {"name": "hook", "webhook": {"secret": "sap-hook"}, "session": "body.company", "input": "body"},
+            {"name": "plain", "cron": "*/5 * * * *"},
+            {"name": "bare", "webhook": {"secret": "S"}},
+        ],
+        "concurrency": {"one_per": "partition", "key": "input.company", "active": 20, "queue": 1000},
     });
     let rates = json!({"input": 1, "output": 2, "cache_read": 3, "cache_write": 4.5, "cache_write_1h": 5});
     vec![
@@ -87,6 +95,7 @@ fn written(value: &Value, path: &str, known: &BTreeSet<String>, into: &mut BTree
         written(inner, &path, known, into);
         into.insert(path);
     }
+    value.as_array().into_iter().flatten().for_each(|item| written(item, &format!("{path}/*"), known, into));
 }
 
 #[test]
@@ -210,9 +219,20 @@ fn compare(validator: &jsonschema::Validator, value: &Value, path: &str) {
     let read = parse_file("f", &value.to_string(), &|_| None);
     // An expression's grammar and a name's meaning elsewhere in the file are more than a schema says.
     let beyond = |message: &str| {
-        ["expression", "paths begin with", "tool named", "needs a memory", "operator", "number is too", "control"]
-            .iter()
-            .any(|part| message.contains(part))
+        [
+            "expression",
+            "paths begin with",
+            "tool named",
+            "trigger named",
+            "needs a memory",
+            "cron",
+            "time zone",
+            "operator",
+            "number is too",
+            "control",
+        ]
+        .iter()
+        .any(|part| message.contains(part))
     };
     if let Err(wrong) = &read
         && wrong

@@ -4,10 +4,12 @@
 mod approval;
 mod autonomy;
 mod budgets;
+mod concurrency;
 mod instructions;
 mod memory;
 mod model;
 mod tools;
+mod trigger;
 
 use std::collections::BTreeMap;
 
@@ -24,14 +26,17 @@ use crate::id::Name;
 pub use approval::{Approval, DEFAULT_EXPIRES_MS};
 pub use autonomy::{AutonomySpec, Human, Promote};
 pub use budgets::Budgets;
+pub use concurrency::{Concurrency, DEFAULT_ACTIVE, DEFAULT_MAILBOX, DEFAULT_QUEUE, OnePer};
 pub use instructions::{DEFAULT_INSTRUCTIONS, Instructions};
 pub use memory::Memory;
 pub use model::{DEFAULT_MAX_OUTPUT_TOKENS, Model};
 pub use tools::{INTERNAL, INTERNAL_MEMORY};
+pub use trigger::{On, Trigger};
 
 pub(super) use instructions::file_of;
 
 use tools::{Tool, check_tools};
+use trigger::check_triggers;
 
 /// A valid agent.
 pub type Agent = Resource<AgentSpec>;
@@ -58,6 +63,10 @@ pub struct AgentSpec {
     pub autonomy: AutonomySpec,
     /// What bounds a session.
     pub limits: Limits,
+    /// What starts it without a person, in the descriptor's order, each under a name of its own.
+    pub triggers: Vec<Trigger>,
+    /// What runs side by side, and how much waits.
+    pub concurrency: Concurrency,
 }
 
 /// What bounds a session.
@@ -113,6 +122,8 @@ const BUDGETS: Field<Budgets> = Field::new("budgets", "What it may spend, per ho
 const APPROVAL: Field<Approval> = Field::new("approval", "When a person is asked first.");
 const AUTONOMY: Field<AutonomySpec> = Field::new("autonomy", "How much it does alone. Absent: autonomous.");
 const LIMITS: Field<Limits> = Field::new("limits", "What bounds a session.");
+const TRIGGERS: Field<Vec<Trigger>> = Field::new("triggers", "What starts it without a person: schedules, webhooks.");
+const CONCURRENCY: Field<Concurrency> = Field::new("concurrency", "What runs side by side, and how much waits.");
 const FIELDS: Mapping = Mapping {
     rows: &[
         INSTRUCTIONS.row(),
@@ -123,8 +134,10 @@ const FIELDS: Mapping = Mapping {
         APPROVAL.row(),
         AUTONOMY.row(),
         LIMITS.row(),
+        TRIGGERS.row(),
+        CONCURRENCY.row(),
     ],
-    not_yet: &["input", "output", "context", "triggers", "concurrency"],
+    not_yet: &["input", "output", "context"],
 };
 
 impl Shape for AgentSpec {
@@ -138,9 +151,13 @@ impl Shape for AgentSpec {
         let approval = fields.optional(&APPROVAL, reading);
         let autonomy = fields.optional(&AUTONOMY, reading);
         let limits = fields.optional(&LIMITS, reading);
+        let triggers = fields.optional(&TRIGGERS, reading);
+        let concurrency = fields.optional(&CONCURRENCY, reading);
         let (tools, memory) = (tools?.unwrap_or_default(), memory?.unwrap_or(Memory::None));
         let tools: Vec<_> = tools.into_iter().map(|Tool(tool)| tool).collect();
         check_tools(&tools, memory, node, reading)?;
+        let triggers = triggers?.unwrap_or_default();
+        check_triggers(&triggers, node, reading)?;
         Some(AgentSpec {
             instructions: instructions?.unwrap_or_default(),
             model: model?,
@@ -150,6 +167,8 @@ impl Shape for AgentSpec {
             approval: approval?.unwrap_or_default(),
             autonomy: autonomy?.unwrap_or_default(),
             limits: limits?.unwrap_or(Limits { turns: DEFAULT_TURNS }),
+            triggers,
+            concurrency: concurrency?.unwrap_or_default(),
         })
     }
 
@@ -163,6 +182,9 @@ impl Shape for AgentSpec {
             .put(&APPROVAL, &self.approval)
             .put(&AUTONOMY, &self.autonomy)
             .put(&LIMITS, &self.limits)
+            // What an older build could not say is left out where it says nothing: revisions stay what they were.
+            .put_some(&TRIGGERS, (!self.triggers.is_empty()).then_some(&self.triggers))
+            .put_some(&CONCURRENCY, (self.concurrency != Concurrency::default()).then_some(&self.concurrency))
             .done()
     }
 

@@ -179,6 +179,18 @@ impl<'n> Fields<'n> {
         reading.within(field.name, &entry.key_at, |reading| T::read(&entry.value, reading)).map(Some)
     }
 
+    /// Notes that a field does not go with the others.
+    pub(super) fn senseless<T, R>(
+        &self,
+        field: &Field<T>,
+        why: &str,
+        help: &str,
+        reading: &mut Reading<'_>,
+    ) -> Option<R> {
+        reading.wrong(Finding::new(&self.at(field), format!("`{}` {why}", field.name)).help(help));
+        None
+    }
+
     /// Where a field's key was written, or else the mapping.
     pub(super) fn at<T>(&self, field: &Field<T>) -> Range<usize> {
         let Content::Map(entries) = &self.node.content else { return self.node.at.clone() };

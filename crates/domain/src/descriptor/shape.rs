@@ -2,9 +2,11 @@
 
 mod choice;
 mod collection;
+mod json;
 mod number;
 mod text;
 
 pub(super) use choice::{Choice, Chosen};
+pub(super) use json::JsonObject;
 pub(super) use number::{Millis, Share, Whole};
-pub(super) use text::{Text, Word, expression_schema, read_expression, text};
+pub(super) use text::{OverInput, Text, Word, expression_schema, read_expression, text};

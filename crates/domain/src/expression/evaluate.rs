@@ -91,6 +91,14 @@ impl Expression {
         }
     }
 
+    /// Its value as JSON.
+    ///
+    /// # Errors
+    /// When it has no value.
+    pub fn json(&self, roots: &[(&str, &Value)]) -> Result<Value, EvaluateError> {
+        Ok(self.evaluate(roots)?.into_json())
+    }
+
     /// Its value as a truth.
     ///
     /// # Errors
@@ -110,6 +118,18 @@ impl<'a> Evaluated<'a> {
             Value::Array(_) | Value::Object(_) => Evaluated::Json(json),
             Value::Number(number) => return exact(number.as_f64().unwrap_or(f64::NAN)),
         })
+    }
+
+    fn into_json(self) -> Value {
+        match self {
+            Evaluated::Null => Value::Null,
+            Evaluated::Bool(truth) => truth.into(),
+            Evaluated::Number(number) if number.fract() == 0.0 => Value::from(number as i64),
+            Evaluated::Number(number) => number.into(),
+            Evaluated::Text(text) => Value::String(text.into_owned()),
+            Evaluated::List(items) => items.into_iter().map(Evaluated::into_json).collect(),
+            Evaluated::Json(json) => json.clone(),
+        }
     }
 
     fn truth(&self) -> Result<bool, EvaluateError> {

@@ -162,7 +162,7 @@ fn agent(app: &App, registry: &Registry, name: &Name, entry: &AgentEntry) -> Res
         autonomy: registry.autonomy(name, *revision),
         scripted: matches!(provider, Some(Protocol::Scripted { .. })),
         frozen: scopes.iter().find_map(|scope| registry.frozen(scope)).map(|freeze| freeze.reason.clone()),
-        ..resource(Descriptor::Agent((**descriptor).clone()), &entry, about)
+        ..resource(Descriptor::Agent(Box::new((**descriptor).clone())), &entry, about)
     }
 }
 

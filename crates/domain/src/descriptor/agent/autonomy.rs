@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::descriptor::field::{Field, Mapping, Reading, Shape, Writer};
 use crate::descriptor::node::{Content, Node};
-use crate::descriptor::shape::{Choice, Chosen, Share, Text, Whole, expression_schema, read_expression};
+use crate::descriptor::shape::{Choice, Chosen, OverInput, Share, Text, Whole};
 use crate::expression::Expression;
 use crate::principal::Autonomy;
 
@@ -61,23 +61,6 @@ struct Csv;
 
 impl Choice for Csv {
     const ALL: &'static [(&'static str, Self)] = &[("csv", Self)];
-}
-
-/// An expression over `input`: the message that started the session, where it was JSON.
-struct OverInput(Expression);
-
-impl Shape for OverInput {
-    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
-        read_expression(node, &["input"], reading).map(OverInput)
-    }
-
-    fn write(&self) -> Value {
-        self.0.source().into()
-    }
-
-    fn schema() -> Value {
-        expression_schema()
-    }
 }
 
 const SOURCE: Field<Chosen<Csv>> = Field::required("source", "csv: brought in by `ostler shadow import`.");

@@ -143,3 +143,20 @@ pub(in crate::descriptor) fn read_expression(
 pub(in crate::descriptor) fn expression_schema() -> Value {
     json!({"type": ["string", "number", "boolean"], "maxLength": MAX_LENGTH})
 }
+
+/// An expression over `input`: the JSON object that a session is started with.
+pub(in crate::descriptor) struct OverInput(pub(in crate::descriptor) Expression);
+
+impl Shape for OverInput {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_expression(node, &["input"], reading).map(OverInput)
+    }
+
+    fn write(&self) -> Value {
+        self.0.source().into()
+    }
+
+    fn schema() -> Value {
+        expression_schema()
+    }
+}
