@@ -176,6 +176,18 @@ pub enum What {
         /// Why.
         reason: String,
     },
+    /// Somebody suspended it.
+    Paused {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody let it go on after that.
+    Continued {
+        /// Who.
+        by: String,
+    },
 }
 
 /// How far a call is.
@@ -382,6 +394,6 @@ pub struct Attempt {
     pub approval: Option<domain::id::ApprovalId>,
     /// What it came to.
     pub settlement: Option<Settlement>,
-    /// How it ended, in a word: `ok`, `failed`, `unknown`, `in doubt`, `recorded`.
+    /// How it ended, in a word: `ok`, `failed`, `unknown`, `stopped`, `in doubt`, `recorded`.
     pub end: Option<String>,
 }

@@ -55,10 +55,19 @@ pub struct Ask<A> {
 pub struct Facts {
     /// The latest request for consent to this call, where there was one.
     pub approval: Option<ApprovalRequest>,
+    /// Whether that request is void: nobody is asked any more.
+    pub withdrawn: bool,
     /// What a person said to it, where they did.
     pub verdict: Option<ApprovalVerdict>,
     /// Since when it waits for its budget, where it does.
     pub waiting_since: Option<Timestamp>,
+}
+
+impl Facts {
+    /// The request for consent that a person may still answer.
+    pub fn asked(&self) -> Option<&ApprovalRequest> {
+        self.approval.as_ref().filter(|_| !self.withdrawn && self.verdict.is_none())
+    }
 }
 
 /// A request for consent, bound to the exact call.
@@ -142,6 +151,11 @@ pub enum CallOutcome {
     Unknown {
         /// What is known.
         error: String,
+    },
+    /// It was cut off by a freeze or a suspension, and may be asked for again: it was not sent, or may be repeated.
+    Stopped {
+        /// By what, in one sentence.
+        why: String,
     },
 }
 

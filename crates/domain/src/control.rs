@@ -1,6 +1,9 @@
 //! Everything that can happen to authority: the records of the control shard. The registry is their fold.
 //! Persisted: kinds and fields are only ever added.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,8 +24,8 @@ pub enum Kind {
     ModelProvider,
 }
 
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::Agent => "Agent",
             Kind::Capability => "Capability",
@@ -72,6 +75,41 @@ pub enum Scope {
     /// Everything.
     All,
 }
+
+/// As people say it, and as it is read again: `all`, `agent NAME`, `session ID`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Session { session } => write!(f, "session {session}"),
+            Scope::Agent { agent } => write!(f, "agent {agent}"),
+            Scope::Revision { revision } => write!(f, "revision {revision}"),
+            Scope::Person { person } => write!(f, "person {person}"),
+            Scope::All => f.write_str("all"),
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        let (kind, which) = text.split_once(' ').unwrap_or((text, ""));
+        let scope = match kind {
+            "session" => which.parse().ok().map(|session| Scope::Session { session }),
+            "agent" => which.parse().ok().map(|agent| Scope::Agent { agent }),
+            "revision" => which.parse().ok().map(|revision| Scope::Revision { revision }),
+            "person" => which.parse().ok().map(|person| Scope::Person { person }),
+            "all" => which.is_empty().then_some(Scope::All),
+            _ => None,
+        };
+        scope.ok_or(UnknownScope)
+    }
+}
+
+/// A text that is no scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a scope is `all`, or `session`, `agent`, `revision` or `person` and which")]
+pub struct UnknownScope;
 
 /// Whose key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::control::Scope;
 use crate::id::{ApprovalId, CallId, Digest, Pos};
 
 /// May it?
@@ -20,7 +21,7 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusedBy {
-    /// The principal is unknown, deleted, frozen or killed.
+    /// The principal is unknown or deleted.
     Identity,
     /// The descriptor or a policy does not allow it.
     Policy,
@@ -76,6 +77,18 @@ pub enum WaitFor {
         /// The call.
         call: CallId,
     },
+    /// An administrator stopped something that the call is of: it waits until that is let go on.
+    Frozen {
+        /// What was stopped.
+        scope: Scope,
+    },
+    /// Somebody suspended the session: it waits until it is resumed.
+    Paused {
+        /// Who.
+        by: String,
+    },
+    /// An instant: `until`.
+    Timer,
 }
 
 /// Under what a decision was made: enough to make it again, exactly.

@@ -234,6 +234,18 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Somebody suspended it: it wants nothing until it is resumed, whatever arrives.
+    Paused {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Somebody let it go on.
+    Resumed {
+        /// Who.
+        by: String,
+    },
 }
 
 /// What a person says of a write in doubt.
@@ -274,6 +286,8 @@ impl Event {
             Event::Finished { .. } => "finished",
             Event::Failed { .. } => "failed",
             Event::Killed { .. } => "killed",
+            Event::Paused { .. } => "paused",
+            Event::Resumed { .. } => "resumed",
         }
     }
 
@@ -298,7 +312,9 @@ impl Event {
             | Event::Suspended { .. }
             | Event::Finished { .. }
             | Event::Failed { .. }
-            | Event::Killed { .. } => None,
+            | Event::Killed { .. }
+            | Event::Paused { .. }
+            | Event::Resumed { .. } => None,
         }
     }
 }

@@ -61,6 +61,18 @@ pub enum MailBody {
         /// Why.
         reason: String,
     },
+    /// Hold it where it is: what runs is stopped, and nothing is begun until it is resumed.
+    Suspend {
+        /// Who wants it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let it go on after it was suspended.
+    Resume {
+        /// Who wants it.
+        by: String,
+    },
 }
 
 /// How to start a session.
@@ -95,7 +107,11 @@ impl MailBody {
     /// How it is queued.
     pub fn class(&self) -> MailClass {
         match self {
-            MailBody::Verdict { .. } | MailBody::Resolved { .. } | MailBody::Kill { .. } => MailClass::Decision,
+            MailBody::Verdict { .. }
+            | MailBody::Resolved { .. }
+            | MailBody::Kill { .. }
+            | MailBody::Suspend { .. }
+            | MailBody::Resume { .. } => MailClass::Decision,
             MailBody::Message { .. } => MailClass::Message,
             MailBody::Wake => MailClass::Wake,
         }

@@ -116,10 +116,27 @@ pub struct OpenCall {
     pub state: CallState,
     /// Since when its budget has been tied up, without a break.
     pub waiting_since: Option<Timestamp>,
+    /// How many attempts were cut off by a freeze or a suspension.
+    #[serde(default)]
+    pub stopped: u16,
     /// The latest request for consent.
     pub approval: Option<ApprovalRequest>,
+    /// Whether that request is void: nobody is asked any more.
+    #[serde(default)]
+    pub withdrawn: bool,
     /// What a person said to it.
     pub verdict: Option<ApprovalVerdict>,
+}
+
+/// That somebody suspended a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// How it had ended, where it had and nothing was said since: it is so again once it is resumed.
+    pub rested: Option<Phase>,
 }
 
 /// A session, folded from its events.
@@ -166,6 +183,9 @@ pub struct Session {
     pub failure: Option<String>,
     /// Whether a scripted provider has answered in it.
     pub scripted: bool,
+    /// Who suspended it, while it is.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// The last mail ids consumed.
     pub consumed: VecDeque<MailId>,
 }
@@ -195,6 +215,7 @@ impl Session {
             model_failure: None,
             failure: None,
             scripted: false,
+            paused: None,
             consumed: VecDeque::new(),
         }
     }

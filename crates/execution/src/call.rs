@@ -69,7 +69,8 @@ fn ask(session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -
         return None;
     };
     let act = CapabilityAct { use_id, capability: resolved.ok_or(capability), arguments, malformed };
-    let facts = Facts { approval: call.approval, verdict: call.verdict, waiting_since: call.waiting_since };
+    let OpenCall { approval, withdrawn, verdict, waiting_since, .. } = call;
+    let facts = Facts { approval, withdrawn, verdict, waiting_since };
     Some(Ask { call: call.id, attempt, principal: session.principal.clone(), act, facts })
 }
 

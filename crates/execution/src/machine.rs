@@ -10,6 +10,7 @@
 
 use domain::call::Stop;
 use domain::clock::Timestamp;
+use domain::control::Scope;
 use domain::decision::{Wait, WaitFor};
 use domain::event::Event;
 use domain::id::{CallId, SessionId};
@@ -67,7 +68,7 @@ pub fn receive(session: &Session, mail: &Mail) -> Vec<Event> {
         MailBody::Verdict { verdict } => {
             let waits = session.open.get(&verdict.approval.call.ordinal).is_some_and(|open| {
                 let asked = open.approval.as_ref().is_some_and(|request| request.approval == verdict.approval);
-                asked && open.verdict.is_none() && matches!(open.state, CallState::Waiting { .. })
+                asked && open.verdict.is_none() && !open.withdrawn && matches!(open.state, CallState::Waiting { .. })
             });
             waits.then(|| Event::ApprovalDecided { verdict: verdict.clone() }).into_iter().collect()
         }
@@ -82,6 +83,14 @@ pub fn receive(session: &Session, mail: &Mail) -> Vec<Event> {
         }
         MailBody::Wake => Vec::new(),
         MailBody::Kill { by, reason } => end(session, by, reason),
+        MailBody::Suspend { by, reason } => {
+            let paused = Event::Paused { by: by.clone(), reason: reason.clone() };
+            session.paused.is_none().then_some(paused).into_iter().collect()
+        }
+        MailBody::Resume { by } => {
+            let resumed = Event::Resumed { by: by.clone() };
+            session.paused.is_some().then_some(resumed).into_iter().collect()
+        }
     }
 }
 
@@ -92,7 +101,7 @@ fn end(session: &Session, by: &str, reason: &str) -> Vec<Event> {
         if let CallState::InFlight { .. } | CallState::InDoubt { .. } = open.state {
             events.push(Event::CallInDoubt { call: open.id, attempt: open.attempt, settlement: None });
         }
-        if let (Some(request), None) = (&open.approval, &open.verdict) {
+        if let (Some(request), None, false) = (&open.approval, &open.verdict, open.withdrawn) {
             let reason = "the session was killed".to_owned();
             events.push(Event::ApprovalWithdrawn { approval: request.approval, reason });
         }
@@ -101,32 +110,46 @@ fn end(session: &Session, by: &str, reason: &str) -> Vec<Event> {
     events
 }
 
-/// What the session wants of the doors now. `turns` is the most model calls one message may cause.
-pub fn wanted(session: &Session, now: Timestamp, turns: u32) -> Vec<Wanted> {
+/// What is known at the moment that a session is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// When.
+    pub now: Timestamp,
+    /// The most model calls that one message may cause.
+    pub turns: u32,
+    /// Whether what calls were frozen by is let go on: they ask again.
+    pub thawed: bool,
+}
+
+/// What the session wants of the doors now.
+pub fn wanted(session: &Session, look: Look) -> Vec<Wanted> {
     // One that failed tries again when it is told something, and not because a timer that was set before falls due.
-    if matches!(session.phase, Phase::Killed | Phase::Failed) {
+    if matches!(session.phase, Phase::Killed | Phase::Failed) || session.paused.is_some() {
         return Vec::new();
     }
-    let due: Vec<_> = session.open.values().filter(|open| wants_asking(open, now)).map(want).collect();
-    if due.is_empty() && session.wants_model() && gives_up(session, turns).is_none() {
+    let due: Vec<_> = session.open.values().filter(|open| wants_asking(open, look)).map(want).collect();
+    if due.is_empty() && session.wants_model() && gives_up(session, look.turns).is_none() {
         let call = CallId { session: session.id, ordinal: session.next_ordinal };
         return vec![Wanted::Model { call, attempt: 1 }];
     }
     due
 }
 
-fn wants_asking(open: &OpenCall, now: Timestamp) -> bool {
+fn wants_asking(open: &OpenCall, look: Look) -> bool {
     match &open.state {
         CallState::Wanted => !is_lost_for_good(open),
         CallState::InFlight { .. } => false,
-        CallState::Waiting { wait } => wait.until.is_some_and(|until| until <= now),
+        CallState::Waiting { wait: Wait { why: WaitFor::Frozen { .. }, .. } } => look.thawed,
+        CallState::Waiting { wait } => wait.until.is_some_and(|until| until <= look.now),
         // Only a person knows: what may be repeated was settled and is wanted again.
         CallState::InDoubt { .. } => false,
     }
 }
 
 fn is_lost_for_good(open: &OpenCall) -> bool {
-    open.kind == CallKind::Model && open.state == CallState::Wanted && open.attempt >= LOST_ANSWERS
+    open.kind == CallKind::Model
+        && open.state == CallState::Wanted
+        && open.attempt.saturating_sub(open.stopped) >= LOST_ANSWERS
 }
 
 fn want(open: &OpenCall) -> Wanted {
@@ -162,9 +185,10 @@ pub fn rest(session: &Session, turns: u32) -> Rest {
     if session.phase == Phase::Killed {
         return Rest::Nothing;
     }
-    let waits: Vec<Wait> = session.open.values().filter_map(waits_for).collect();
+    let waits = waits(session);
     if !waits.is_empty() {
-        let until = waits.iter().filter_map(|wait| wait.until).min();
+        // Whatever falls due while it is held is looked at once it is resumed.
+        let until = waits.iter().filter_map(|wait| wait.until).min().filter(|_| session.paused.is_none());
         return Rest::Suspended(waits, until);
     }
     if let Some(reason) = gives_up(session, turns) {
@@ -177,6 +201,19 @@ pub fn rest(session: &Session, turns: u32) -> Rest {
         }
         (Some(Role::Agent | Role::Person | Role::Capability), _) => Rest::Finished,
     }
+}
+
+fn waits(session: &Session) -> Vec<Wait> {
+    let paused = session.paused.iter().map(|pause| Wait { why: WaitFor::Paused { by: pause.by.clone() }, until: None });
+    paused.chain(session.open.values().filter_map(waits_for)).collect()
+}
+
+/// What froze it, while calls of it wait for that.
+pub fn frozen(session: &Session) -> Option<&Scope> {
+    session.open.values().find_map(|open| match &open.state {
+        CallState::Waiting { wait: Wait { why: WaitFor::Frozen { scope }, .. } } => Some(scope),
+        CallState::Waiting { .. } | CallState::Wanted | CallState::InFlight { .. } | CallState::InDoubt { .. } => None,
+    })
 }
 
 fn waits_for(open: &OpenCall) -> Option<Wait> {
@@ -195,12 +232,20 @@ pub fn recover(session: &Session) -> Vec<Event> {
 
 /// What the session waits for, in words for `ps`.
 pub fn waits_on(session: &Session) -> String {
-    let words = session.open.values().filter_map(waits_for).map(|wait| match wait.why {
+    let mut words: Vec<_> = waits(session).into_iter().map(|wait| wait_words(wait.why)).collect();
+    words.dedup();
+    words.join(", ")
+}
+
+fn wait_words(why: WaitFor) -> String {
+    match why {
         WaitFor::Approval { approval } => format!("approval {approval}"),
         WaitFor::TiedUp { budget } => format!("budget {budget}"),
         WaitFor::InDoubt { call } => format!("resolve {call}"),
-    });
-    words.collect::<Vec<_>>().join(", ")
+        WaitFor::Frozen { scope } => format!("frozen: {scope}"),
+        WaitFor::Paused { by } => format!("suspended by {by}"),
+        WaitFor::Timer => "timer".to_owned(),
+    }
 }
 
 /// The id of the mail that wakes a session at `until`: the same instant is posted once.

@@ -25,7 +25,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use crate::call::{self, Landed, Ready};
-use crate::machine::{self, Rest};
+use crate::machine::{self, Look, Rest};
 use crate::rehydrate::{self, Awake};
 use crate::scheduler::{self, Ended, Parts};
 
@@ -111,6 +111,9 @@ async fn work(
         }
         if turn.awake.session.phase == Phase::Killed {
             flights.clear();
+        } else if turn.awake.session.paused.is_some() && !flights.is_empty() {
+            flights.clear();
+            turn.recover();
         }
         let (ready, receipt) = turn.step(!flights.is_empty(), stopping).await?;
         if let Some(receipt) = receipt {
@@ -235,7 +238,13 @@ impl Turn {
 
     /// Whether the session wants anything, now or at the instant that it is woken for: a clock may step back.
     fn is_due(&self, woken_for: Timestamp) -> bool {
-        !machine::wanted(&self.awake.session, self.now().max(woken_for), self.turns).is_empty()
+        !machine::wanted(&self.awake.session, Look { now: self.now().max(woken_for), ..self.look() }).is_empty()
+    }
+
+    fn look(&self) -> Look {
+        let frozen = machine::frozen(&self.awake.session);
+        let thawed = frozen.is_some_and(|scope| !self.parts.gateway.is_frozen(scope));
+        Look { now: self.now(), turns: self.turns, thawed }
     }
 
     /// Keeps what came of a call for the next commit.
@@ -269,7 +278,7 @@ impl Turn {
     async fn ask(&mut self) -> Result<Vec<Ready>, Stop> {
         let mut ready = Vec::new();
         loop {
-            let wanted = machine::wanted(&self.awake.session, self.now(), self.turns);
+            let wanted = machine::wanted(&self.awake.session, self.look());
             if wanted.is_empty() {
                 return Ok(ready);
             }
@@ -302,7 +311,11 @@ impl Turn {
     fn come_to_rest(&mut self) {
         let was = self.awake.session.phase;
         let rest = machine::rest(&self.awake.session, self.turns);
-        let at_rest = matches!(was, Phase::Finished | Phase::Failed | Phase::Suspended) && self.rows.is_empty();
+        let at_rest = match was {
+            Phase::Finished | Phase::Failed => self.awake.session.paused.is_none(),
+            Phase::Suspended => self.rows.is_empty(),
+            Phase::Ready | Phase::Running | Phase::Killed => false,
+        };
         if at_rest || rest == Rest::Nothing {
             return;
         }

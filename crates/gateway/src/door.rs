@@ -22,6 +22,7 @@ use domain::budget::{Amounts, Hold};
 use domain::call::{Ask, CallOutcome, CapabilityAct, Facts};
 use domain::capability::{CapabilityRef, Effect, Offer};
 use domain::clock::Clock;
+use domain::control::Scope;
 use domain::decision::{DecidedAt, Refusal, Wait};
 use domain::event::{Event, Intent};
 use domain::id::{ApprovalId, CallId, Digest, Name, Pos, TraceId};
@@ -217,6 +218,11 @@ impl Door {
     /// The position of the control shard that decisions are made at now.
     pub fn control_pos(&self) -> Pos {
         self.0.gate.registry().pos()
+    }
+
+    /// Whether exactly this is frozen, by what is known now.
+    pub fn is_frozen(&self, scope: &Scope) -> bool {
+        self.0.gate.registry().frozen(scope).is_some()
     }
 
     /// Settles what a call held with what it came to.

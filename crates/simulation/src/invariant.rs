@@ -169,7 +169,7 @@ fn says_done(outcome: &CallOutcome) -> Option<bool> {
             let failed = |part: &domain::message::Part| matches!(part.content, Content::Result { error: true, .. });
             Some(!message.parts.iter().any(failed))
         }
-        CallOutcome::Failed { .. } => Some(false),
+        CallOutcome::Failed { .. } | CallOutcome::Stopped { .. } => Some(false),
         CallOutcome::Unknown { .. } => None,
     }
 }

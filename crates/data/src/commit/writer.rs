@@ -253,7 +253,9 @@ pub(super) fn intents_of(events: &[Event]) -> Vec<(CallId, u16)> {
         | Event::Suspended { .. }
         | Event::Finished { .. }
         | Event::Failed { .. }
-        | Event::Killed { .. } => None,
+        | Event::Killed { .. }
+        | Event::Paused { .. }
+        | Event::Resumed { .. } => None,
     });
     intents.collect()
 }

@@ -118,7 +118,9 @@ fn heard(call: &CapabilityCall, trace: &Trace, instructions: &str) -> Vec<Heard>
             | What::Resumed { .. }
             | What::Finished { .. }
             | What::Failed { .. }
-            | What::Killed { .. } => {}
+            | What::Killed { .. }
+            | What::Paused { .. }
+            | What::Continued { .. } => {}
         }
     }
     said.push(Heard { text: instructions.to_owned(), source: Source::Instructions });

@@ -58,6 +58,7 @@ impl ModelCall {
             CallOutcome::Answered { .. } => (State::Answered, None),
             // Settled at its worst case: the next attempt of the same call follows.
             CallOutcome::Unknown { error } if settlement.worst_case => (State::Wanted, Some(error.clone())),
+            CallOutcome::Stopped { why } => (State::Wanted, Some(why.clone())),
             CallOutcome::Failed { error, .. } | CallOutcome::Unknown { error } => (State::Failed, Some(error.clone())),
         };
         if let CallOutcome::Answered { stop, .. } = outcome {
@@ -142,6 +143,7 @@ impl CapabilityCall {
             CallOutcome::Answered { .. } => (State::Answered, None),
             CallOutcome::Failed { error, .. } => (State::Failed, Some(error.clone())),
             CallOutcome::Unknown { error } => (State::InDoubt, Some(error.clone())),
+            CallOutcome::Stopped { why } => (State::Wanted, Some(why.clone())),
         };
         if let CallOutcome::Answered { message, .. } = outcome
             && let Some(part) = message.parts.first()
@@ -170,6 +172,7 @@ fn end_last(attempts: &mut [Attempt], at: Timestamp, outcome: &CallOutcome, sett
             CallOutcome::Answered { .. } => "ok",
             CallOutcome::Failed { .. } => "failed",
             CallOutcome::Unknown { .. } => "unknown",
+            CallOutcome::Stopped { .. } => "stopped",
         };
         (last.ended_at, last.end) = (Some(at), Some(end.to_owned()));
         last.settlement = Some(settlement.clone());

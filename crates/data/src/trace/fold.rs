@@ -97,7 +97,7 @@ impl Folding {
         if let What::Suspended { slept_ms, .. } = &mut step.what {
             *slept_ms = Some(slept);
         }
-        if !events.iter().any(|event| matches!(event, Event::Killed { .. })) {
+        if !events.iter().any(|event| matches!(event, Event::Killed { .. } | Event::Paused { .. })) {
             self.push(envelope, What::Resumed { cause: envelope.cause.clone(), slept_ms: slept });
         }
     }
@@ -149,6 +149,12 @@ impl Folding {
             }
             Event::Suspended { .. } | Event::Finished { .. } | Event::Failed { .. } | Event::Killed { .. } => {
                 self.rested(envelope, event);
+            }
+            Event::Paused { by, reason } => {
+                self.push(envelope, What::Paused { by: by.clone(), reason: reason.clone() });
+            }
+            Event::Resumed { by } => {
+                self.push(envelope, What::Continued { by: by.clone() });
             }
         }
     }

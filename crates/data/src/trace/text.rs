@@ -111,6 +111,9 @@ pub(crate) fn waiting(wait: &Wait) -> String {
         WaitFor::Approval { approval } => format!("for consent {approval}"),
         WaitFor::TiedUp { budget } => format!("for budget {budget}, which is tied up"),
         WaitFor::InDoubt { call } => format!("for a person to say what came of {call}"),
+        WaitFor::Frozen { scope } => format!("because {scope} is frozen"),
+        WaitFor::Paused { by } => format!("because {by} suspended it"),
+        WaitFor::Timer => "for a timer".to_owned(),
     };
     match wait.until {
         Some(until) => format!("{what}, until {} at the latest", instant(until)),

@@ -68,6 +68,11 @@ fn say(out: &mut Page, trace: &Trace, step: &Step) {
             out.head(&format!("[killed by {by}]"), step);
             out.lines(2, reason);
         }
+        What::Paused { by, reason } => {
+            out.head(&format!("[suspended by {by}]"), step);
+            out.lines(2, reason);
+        }
+        What::Continued { by } => out.head(&format!("[let go on by {by}]"), step),
     }
 }
 

@@ -60,6 +60,8 @@ fn node(trace: &Trace, step: &Step) -> Node {
         },
         What::Failed { reason, .. } => leaf(format!("failed: {}", one_line(reason, SHOWN))),
         What::Killed { by, reason } => leaf(format!("killed by {by}: {}", one_line(reason, SHOWN))),
+        What::Paused { by, reason } => leaf(format!("suspended by {by}: {}", one_line(reason, SHOWN))),
+        What::Continued { by } => leaf(format!("let go on by {by}")),
     }
 }
 

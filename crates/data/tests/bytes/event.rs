@@ -2,6 +2,7 @@
 
 use domain::call::{CallOutcome, Settlement, Stop};
 use domain::capability::{CapabilityRef, Effect};
+use domain::control::Scope;
 use domain::decision::{RefusedBy, Wait, WaitFor};
 use domain::event::{Event, Resolution};
 use domain::id::TraceId;
@@ -14,7 +15,7 @@ use crate::part::{
 };
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 19;
+pub(crate) const KINDS: usize = 21;
 
 /// A number per kind, dense: a new kind does not compile until it is here, and has no example until it has one.
 pub(crate) fn number(event: &Event) -> usize {
@@ -38,6 +39,8 @@ pub(crate) fn number(event: &Event) -> usize {
         Event::Finished { .. } => 16,
         Event::Failed { .. } => 17,
         Event::Killed { .. } => 18,
+        Event::Paused { .. } => 19,
+        Event::Resumed { .. } => 20,
     }
 }
 
@@ -48,6 +51,25 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(refused());
     all.extend(approvals());
     all.extend(ends());
+    all
+}
+
+/// What kinds that were there before learned to say since: in files of their own, for a file never changes.
+pub(crate) fn added() -> Vec<Event> {
+    let frozen = |scope| Wait { why: WaitFor::Frozen { scope }, until: None };
+    let waits = vec![
+        frozen(Scope::All),
+        frozen(Scope::Agent { agent: name("note-keeper") }),
+        Wait { why: WaitFor::Paused { by: "person/ana".to_owned() }, until: None },
+        Wait { why: WaitFor::Timer, until: Some(AT) },
+    ];
+    let outcome = || CallOutcome::Stopped { why: "agent note-keeper is frozen".to_owned() };
+    let settlement = Settlement::default;
+    let each = waits.iter().map(|wait| Event::CallWaits { call: call(), model: false, wait: wait.clone() });
+    let mut all: Vec<Event> = each.collect();
+    all.push(Event::ModelAnswered { call: call(), attempt: 1, outcome: outcome(), settlement: settlement() });
+    all.push(Event::CallAnswered { call: call(), attempt: 1, outcome: outcome(), settlement: settlement() });
+    all.push(Event::Suspended { waits, compute_ms: 17 });
     all
 }
 
@@ -222,5 +244,7 @@ fn ends() -> Vec<Event> {
         failed(Some(refusal(RefusedBy::Budget))),
         failed(None),
         Event::Killed { by: "admin".to_owned(), reason: "stuck".to_owned() },
+        Event::Paused { by: "person/ana".to_owned(), reason: "odd drafts".to_owned() },
+        Event::Resumed { by: "person/ana".to_owned() },
     ]
 }

@@ -23,6 +23,8 @@ fn kinds(trace: &Trace) -> Vec<&'static str> {
         What::Finished { .. } => "finished",
         What::Failed { .. } => "failed",
         What::Killed { .. } => "killed",
+        What::Paused { .. } => "paused",
+        What::Continued { .. } => "continued",
     };
     trace.steps.iter().map(|step| kind(&step.what)).collect()
 }

@@ -46,7 +46,7 @@ pub struct Header {
     /// What it came to, raw usage and price table's hash included.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "written::settled")]
     pub settled: Option<Settlement>,
-    /// Whether it ended well: `ok`, `failed`, `unknown`, `refused`, or what a person said.
+    /// Whether it ended well: `ok`, `failed`, `unknown`, `stopped`, `refused`, or what a person said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
     /// The consent it asks for, answers or uses up.
@@ -106,7 +106,11 @@ impl Event {
                 let amounts = Amounts { compute_ms: *compute_ms, ..Amounts::default() };
                 header.settled = Some(Settlement { amounts, ..Settlement::default() });
             }
-            Event::SessionStarted { .. } | Event::MessageReceived { .. } | Event::Killed { .. } => {}
+            Event::SessionStarted { .. }
+            | Event::MessageReceived { .. }
+            | Event::Killed { .. }
+            | Event::Paused { .. }
+            | Event::Resumed { .. } => {}
         }
         header
     }
@@ -159,6 +163,7 @@ fn end_of(outcome: &CallOutcome) -> &'static str {
         CallOutcome::Answered { .. } => "ok",
         CallOutcome::Failed { .. } => "failed",
         CallOutcome::Unknown { .. } => "unknown",
+        CallOutcome::Stopped { .. } => "stopped",
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{CallKind, CallState, OpenCall, Phase, Session};
+use super::{CallKind, CallState, OpenCall, Pause, Phase, Session};
 use crate::call::{ApprovalVerdict, CallOutcome, Settlement};
 use crate::capability::Effect;
 use crate::clock::Timestamp;
@@ -22,6 +22,9 @@ impl Session {
                 self.pending.push(Arc::new(message.clone()));
                 (self.turns, self.unfit_in_a_row) = (0, 0);
                 (self.model_failure, self.failure) = (None, None);
+                if let Some(pause) = &mut self.paused {
+                    pause.rested = None;
+                }
                 self.enter(Phase::Running, at);
                 self.close_round();
             }
@@ -61,7 +64,18 @@ impl Session {
                 self.open.clear();
                 self.enter(Phase::Killed, at);
             }
+            Event::Paused { by, reason } => self.pause(by, reason),
+            Event::Resumed { .. } => {
+                if let Some(pause) = self.paused.take() {
+                    self.enter(pause.rested.unwrap_or(Phase::Running), at);
+                }
+            }
         }
+    }
+
+    fn pause(&mut self, by: &str, reason: &str) {
+        let rested = Some(self.phase).filter(|was| matches!(was, Phase::Finished | Phase::Failed));
+        self.paused = Some(Pause { by: by.to_owned(), reason: reason.to_owned(), rested });
     }
 
     fn intended(&mut self, intent: &Intent, effect: Effect, kind: &CallKind) {
@@ -97,9 +111,9 @@ impl Session {
             }
             Event::ApprovalRequested { request, .. } => {
                 open.approval = Some(request.clone());
-                open.verdict = None;
+                (open.verdict, open.withdrawn) = (None, false);
             }
-            _ => open.verdict = None,
+            _ => (open.verdict, open.withdrawn) = (None, true),
         }
     }
 
@@ -128,7 +142,9 @@ impl Session {
             kind: kind.clone(),
             state: CallState::Wanted,
             waiting_since: None,
+            stopped: 0,
             approval: None,
+            withdrawn: false,
             verdict: None,
         })
     }
@@ -154,11 +170,8 @@ impl Session {
                 self.close_round();
             }
             // Settled at its worst case: the next attempt of the same call follows.
-            CallOutcome::Unknown { .. } if settlement.worst_case => {
-                if let Some(open) = self.open.get_mut(&call.ordinal) {
-                    open.state = CallState::Wanted;
-                }
-            }
+            CallOutcome::Unknown { .. } if settlement.worst_case => self.wanted_again(call),
+            CallOutcome::Stopped { .. } => self.cut_off(call),
             CallOutcome::Failed { error, .. } | CallOutcome::Unknown { error } => {
                 self.open.remove(&call.ordinal);
                 self.model_failure = Some(error.clone());
@@ -176,6 +189,20 @@ impl Session {
             CallOutcome::Failed { error, .. } => self.told(call, error.clone(), Origin::Runtime, true),
             // Nobody knows what came of it: it stays open, in doubt.
             CallOutcome::Unknown { .. } => self.in_doubt(call, false),
+            CallOutcome::Stopped { .. } => self.cut_off(call),
+        }
+    }
+
+    fn cut_off(&mut self, call: CallId) {
+        if let Some(open) = self.open.get_mut(&call.ordinal) {
+            open.stopped = open.stopped.saturating_add(1);
+        }
+        self.wanted_again(call);
+    }
+
+    fn wanted_again(&mut self, call: CallId) {
+        if let Some(open) = self.open.get_mut(&call.ordinal) {
+            open.state = CallState::Wanted;
         }
     }
 
@@ -198,11 +225,7 @@ impl Session {
                 let told = "Nobody knows whether this happened; a person decided to let it be.".to_owned();
                 self.told(call, told, Origin::Person, true);
             }
-            Resolution::DidNot => {
-                if let Some(open) = self.open.get_mut(&call.ordinal) {
-                    open.state = CallState::Wanted;
-                }
-            }
+            Resolution::DidNot => self.wanted_again(call),
         }
     }
 

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod said;
+#[cfg(test)]
+mod stopping;
 
 use domain::capability::Effect;
 use domain::clock::Timestamp;

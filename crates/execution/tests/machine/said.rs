@@ -4,6 +4,7 @@ use domain::budget::Amounts;
 use domain::call::{ApprovalRequest, ApprovalVerdict, Binding, CallOutcome, Settlement, Stop};
 use domain::capability::Effect;
 use domain::clock::Timestamp;
+use domain::control::Scope;
 use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait, WaitFor};
 use domain::event::{Event, Intent};
 use domain::id::{ApprovalId, CallId, Digest, MailId, Pos, SessionId, TraceId};
@@ -11,7 +12,7 @@ use domain::mail::{Mail, MailBody, Start};
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use domain::principal::{Autonomy, Link, Principal};
 use domain::session::Session;
-use execution::machine::{self, Rest, Wanted};
+use execution::machine::{self, Look, Rest, Wanted};
 use serde_json::json;
 
 /// The turns that a message may cause.
@@ -94,7 +95,12 @@ impl Said {
     }
 
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
-        machine::wanted(&self.session, self.now, TURNS)
+        self.sees(false)
+    }
+
+    /// What is wanted, where what it was frozen by is let go on, or is not.
+    pub(crate) fn sees(&self, thawed: bool) -> Vec<Wanted> {
+        machine::wanted(&self.session, Look { now: self.now, turns: TURNS, thawed })
     }
 
     /// The ordinals of what is wanted.
@@ -157,6 +163,19 @@ impl Said {
         let outcome = CallOutcome::Unknown { error: "lost".to_owned() };
         let settlement = Settlement { worst_case: true, ..Settlement::default() };
         self.happen(Event::ModelAnswered { call, attempt, outcome, settlement });
+    }
+
+    /// The model is asked and cut off.
+    pub(crate) fn is_cut_off(&mut self) {
+        let (call, attempt) = self.asks_model();
+        let outcome = CallOutcome::Stopped { why: "all is frozen".to_owned() };
+        self.happen(Event::ModelAnswered { call, attempt, outcome, settlement: Settlement::default() });
+    }
+
+    /// A call waits because everything is frozen.
+    pub(crate) fn is_frozen(&mut self, ordinal: u32, model: bool) {
+        let wait = Wait { why: WaitFor::Frozen { scope: Scope::All }, until: None };
+        self.happen(Event::CallWaits { call: call(ordinal), model, wait });
     }
 
     pub(crate) fn sends(&mut self, ordinal: u32, attempt: u16, effect: Effect) {

@@ -9,10 +9,10 @@ use data::rows::Head;
 use data::store::HeadFilter;
 use data::trace::{Trace, render_transcript, render_tree};
 use domain::clock::Timestamp;
-use domain::decision::Wait;
+use domain::decision::{Wait, WaitFor};
 use domain::id::{Name, SessionId};
 use domain::mail::{Mail, MailBody};
-use domain::session::{CallState, Phase, Session};
+use domain::session::{CallState, Pause, Phase, Session};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -169,14 +169,14 @@ fn answer(session: &Session) -> Option<String> {
 }
 
 fn waits(session: &Session) -> Vec<Wait> {
+    let by = |pause: &Pause| WaitFor::Paused { by: pause.by.clone() };
+    let paused = session.paused.iter().map(|pause| Wait { why: by(pause), until: None });
     let waits = session.open.values().filter_map(|open| match &open.state {
         CallState::Waiting { wait } => Some(wait.clone()),
-        CallState::InDoubt { .. } => {
-            Some(Wait { why: domain::decision::WaitFor::InDoubt { call: open.id }, until: None })
-        }
+        CallState::InDoubt { .. } => Some(Wait { why: WaitFor::InDoubt { call: open.id }, until: None }),
         CallState::Wanted | CallState::InFlight { .. } => None,
     });
-    waits.collect()
+    paused.chain(waits).collect()
 }
 
 /// How a trace is shown.

@@ -97,6 +97,10 @@ fn one(trace: &Trace, step: &Step, under_models: &BTreeSet<CallId>) -> Markup {
         What::Killed { by, reason } => html! {
             div.step.refused { strong { "killed by " (by) } " · " (instant(step.at)) div.said { (reason) } }
         },
+        What::Paused { by, reason } => html! {
+            div.step.refused { strong { "suspended by " (by) } " · " (instant(step.at)) div.said { (reason) } }
+        },
+        What::Continued { by } => html! { div.step.rest { "let go on by " (by) " · " (instant(step.at)) } },
     }
 }
 

@@ -149,6 +149,9 @@ pub(super) fn wait(wait: &Wait) -> Markup {
         WaitFor::InDoubt { call } => {
             html! { a href={ "/inbox/" (call) } { "a person's word on what came of call " (call.ordinal) } }
         }
+        WaitFor::Frozen { scope } => html! { (scope) " to be let go on: it is frozen" },
+        WaitFor::Paused { by } => html! { "somebody to resume it: " (by) " suspended it" },
+        WaitFor::Timer => html! { "its timer" },
     }
 }
 
