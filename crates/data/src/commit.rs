@@ -16,6 +16,7 @@ mod lane;
 mod leases;
 mod mail;
 mod read;
+mod snapshot;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ use domain::id::{MailId, Pos, Seq, SessionId, Shard};
 use tokio::sync::{broadcast, mpsc, watch};
 
 pub use crate::commit::mail::{DuePage, Posts};
+pub(crate) use crate::commit::read::unpacked;
 pub use crate::commit::read::{Past, Right, Tailed};
 pub use crate::commit::writer::{Loaded, Receipt, SessionWriter};
 
@@ -170,6 +172,11 @@ impl Log {
     /// The store's sealer, to derive keys for other purposes.
     pub fn sealer(&self) -> &Sealer {
         &self.shared().sealer
+    }
+
+    /// The shards that this node owns, and the position of each.
+    pub fn positions(&self) -> Vec<(Shard, Pos)> {
+        self.shared().leases.positions()
     }
 
     /// The latest known position of the control shard.

@@ -14,4 +14,5 @@ pub mod store;
 pub mod tail;
 pub mod trace;
 
+mod codec;
 mod retention;

@@ -83,6 +83,9 @@ pub const CODEC_EVENTS: u8 = 1;
 /// The body is the JSON of a list of control events.
 pub const CODEC_CONTROL: u8 = 2;
 
+/// The body is the JSON of a list of events, packed by zstd with the third dictionary.
+pub const CODEC_PACKED_EVENTS: u8 = 3;
+
 impl Envelope {
     /// Its canonical JSON (RFC 8785): what the seal binds the body to, and what the audit leaf covers.
     pub fn canonical(&self) -> String {

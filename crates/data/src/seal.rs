@@ -171,6 +171,11 @@ impl SessionKey {
         SessionKey { session, generation, secret, cipher, ids }
     }
 
+    /// Whose it is.
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
+    }
+
     /// 1 for a session's first key.
     pub(crate) fn generation(&self) -> u32 {
         self.generation

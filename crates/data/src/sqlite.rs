@@ -8,8 +8,10 @@
 //!                                last pass when the WAL is above its bound
 //! ```
 
+mod backup;
 mod engine;
 mod fault;
+mod head;
 mod open;
 mod read;
 mod row;
@@ -29,8 +31,8 @@ use crate::sqlite::engine::Engine;
 use crate::sqlite::fault::Fault;
 use crate::store::{
     About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
-    History, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter,
-    SpendRow, Store, StoreError, View, ViewBatch, Views,
+    History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow, ResultFilter,
+    ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 
 /// The embedded store.
@@ -152,8 +154,13 @@ impl Store for SqliteStore {
         self.read(move |db| read::mail(db, session, now, limit)).await
     }
 
-    async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {
-        self.read(move |db| read::history(db, session, shard)).await
+    async fn history(
+        &self,
+        session: SessionId,
+        shard: Shard,
+        from: HistoryFrom,
+    ) -> Result<Option<History>, StoreError> {
+        self.read(move |db| read::history(db, session, shard, from)).await
     }
 
     async fn tail(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
@@ -168,6 +175,10 @@ impl Store for SqliteStore {
     async fn heads(&self, filter: &HeadFilter) -> Result<Vec<HeadRow>, StoreError> {
         let filter = filter.clone();
         self.read(move |db| read::heads(db, &filter)).await
+    }
+
+    async fn counts(&self) -> Result<Vec<PhaseCount>, StoreError> {
+        self.read(read::counts).await
     }
 
     async fn text(&self, hash: Digest) -> Result<Option<String>, StoreError> {
@@ -193,6 +204,10 @@ impl Store for SqliteStore {
 
     async fn forget(&self, what: Forget) -> Result<u64, StoreError> {
         self.write(move |db| write::forget(db, &what)).await
+    }
+
+    async fn backup_to(&self, to: &Path) -> Result<Option<u64>, StoreError> {
+        self.engine.backup(to).await.map(Some)
     }
 }
 

@@ -10,6 +10,8 @@
 mod error;
 mod views;
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
@@ -67,8 +69,9 @@ pub trait Store: Views {
         limit: usize,
     ) -> Result<Vec<MailRow>, StoreError>;
 
-    /// A session's head and all its records, oldest first; `None` if it has none.
-    async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError>;
+    /// A session's past in one read: its head, its keys, and its records, oldest first; `None` if it has none.
+    async fn history(&self, session: SessionId, shard: Shard, from: HistoryFrom)
+    -> Result<Option<History>, StoreError>;
 
     /// A shard's records after a position, in order.
     async fn tail(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<RecordRow>, StoreError>;
@@ -78,6 +81,10 @@ pub trait Store: Views {
 
     /// Heads of sessions, the latest change first.
     async fn heads(&self, filter: &HeadFilter) -> Result<Vec<HeadRow>, StoreError>;
+
+    /// How many sessions of each agent are in each phase, without a look at their heads; those that there are none of
+    /// are left out.
+    async fn counts(&self) -> Result<Vec<PhaseCount>, StoreError>;
 
     /// A shared text.
     async fn text(&self, hash: Digest) -> Result<Option<String>, StoreError>;
@@ -98,6 +105,10 @@ pub trait Store: Views {
     /// Forgets for good; answers how many rows went. An erasure that fails may have happened in part: asked for again,
     /// it does the rest.
     async fn forget(&self, what: Forget) -> Result<u64, StoreError>;
+
+    /// Copies the whole store, as it is at one instant, into a file that does not exist yet, while it goes on being
+    /// written to; answers its bytes. `None`: such a store is backed up with its own tools.
+    async fn backup_to(&self, to: &Path) -> Result<Option<u64>, StoreError>;
 }
 
 /// What kind of store this is.
@@ -171,6 +182,8 @@ pub struct BatchPart {
     pub heads: Vec<HeadRow>,
     /// Keys of sessions that are new.
     pub keys: Vec<KeyRow>,
+    /// Snapshots of sessions, in place of those that they had.
+    pub snapshots: Vec<SnapshotRow>,
     /// Mail posted, to any shard; what is there already is left as it is.
     pub mail: Vec<MailRow>,
     /// Mail consumed.
@@ -352,13 +365,57 @@ pub struct Due {
     pub next: Option<Timestamp>,
 }
 
+/// From where a session's past is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryFrom {
+    /// From its first record.
+    Start,
+    /// From behind its snapshot, where there is one of this version of the fold.
+    Snapshot {
+        /// The version.
+        fold: u32,
+    },
+}
+
 /// A session's past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     /// Its head.
     pub head: HeadRow,
-    /// Its records, oldest first.
+    /// Its keys, every generation.
+    pub keys: Vec<KeyRow>,
+    /// Its snapshot, where it was asked for.
+    pub snapshot: Option<SnapshotRow>,
+    /// Its records, oldest first: all, or those behind the snapshot.
     pub records: Vec<RecordRow>,
+}
+
+/// A session's state as of one of its records: a cache, which may be dropped at any time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotRow {
+    /// The session.
+    pub session: SessionId,
+    /// The last record that it holds.
+    pub seq: Seq,
+    /// That record's position.
+    pub pos: Pos,
+    /// The version of the fold that made it.
+    pub fold: u32,
+    /// The generation of the session's key that seals it.
+    pub key: u32,
+    /// The sealed body.
+    pub body: Vec<u8>,
+}
+
+/// How many sessions of an agent are in a phase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhaseCount {
+    /// The agent.
+    pub agent: Name,
+    /// The phase.
+    pub phase: Phase,
+    /// How many.
+    pub sessions: u64,
 }
 
 /// What a shard holds of one window of one budget, in the meter's unit.

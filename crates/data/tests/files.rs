@@ -144,6 +144,40 @@ async fn a_full_disk_refuses_the_commit_and_loses_nothing() {
     assert_eq!(log.control_since(Pos(0)).await.unwrap().len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_the_store_at_one_instant_while_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let about = used(dir.path(), "why").await;
+    let sealer = || Sealer::open(dir.path(), &about, clock()).unwrap();
+    let log = Log::open(Arc::new(open(dir.path()).unwrap()), sealer(), clock(), "embedded").await.unwrap();
+    let big = |n: u64| ControlEvent::KeyRevoked { id: format!("{n}{}", "x".repeat(100_000)) };
+    for n in 1..200 {
+        log.commit_control(Pos(n), "admin", vec![big(n)]).await.unwrap();
+    }
+    let backup = tempfile::tempdir().unwrap();
+    let to = backup.path().join("ostler.db");
+    let copying = tokio::spawn({
+        let (log, to) = (log.clone(), to.clone());
+        async move { log.backup_to(&to).await.unwrap().unwrap() }
+    });
+    let mut written = 200;
+    while !copying.is_finished() {
+        log.commit_control(Pos(written), "admin", vec![big(written)]).await.unwrap();
+        written += 1;
+    }
+    assert_eq!(copying.await.unwrap(), fs::metadata(&to).unwrap().len());
+    assert!(written > 200, "nothing was written while it was copied");
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(backup.path()).unwrap().count(), 1);
+
+    let again = Log::open(Arc::new(open(backup.path()).unwrap()), sealer(), clock(), "embedded").await.unwrap();
+    let copied = again.control_since(Pos(0)).await.unwrap();
+    assert!((200..=written).contains(&(copied.len() as u64)), "{}", copied.len());
+    assert!(log.control_since(Pos(0)).await.unwrap().starts_with(&copied));
+    let refused = log.backup_to(&to).await.unwrap_err();
+    assert!(refused.to_string().contains("a file of this name"), "{refused}");
+}
+
 #[tokio::test]
 async fn nothing_that_was_said_can_be_read_in_the_files() {
     let dir = tempfile::tempdir().unwrap();

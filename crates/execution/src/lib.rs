@@ -11,5 +11,5 @@ mod turn;
 
 pub use mailbox::{AcceptError, Full, Runtime};
 pub use progress::Progress;
-pub use rehydrate::fold;
+pub use rehydrate::{FOLD, fold};
 pub use scheduler::Options;

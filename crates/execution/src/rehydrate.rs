@@ -17,17 +17,39 @@ pub(crate) struct Awake {
     pub writer: SessionWriter,
 }
 
-/// Folds a session's records, oldest first. `None`: there is no such session.
+/// The version of what events fold into: raised whenever the same records fold into another state, or the state is
+/// written otherwise. Snapshots of another version are not read.
+pub const FOLD: u32 = 1;
+
+/// The state of a session that has records, from its snapshot and the records behind it. `None`: there is no such
+/// session. A session that has grown since its snapshot has the next one with its next commit.
 pub(crate) async fn rehydrate(log: &Log, id: SessionId) -> Result<Option<Awake>, DataError> {
-    let Some(Loaded { writer, records, .. }) = log.load(id).await? else {
+    let Some(Loaded { mut writer, snapshot, mut records, .. }) = log.load_behind_snapshot(id, FOLD).await? else {
         return Ok(None);
     };
-    Ok(fold(id, records).map(|session| Awake { session, writer }))
+    let mut before = None;
+    if let Some(snapshot) = snapshot {
+        before = serde_json::from_slice(&snapshot).ok().filter(|session: &Session| session.id == id);
+        if before.is_none() {
+            tracing::warn!(session = %id, "a snapshot does not read as a session; all records are folded");
+            let Some(whole) = log.load(id).await? else { return Ok(None) };
+            (writer, records) = (whole.writer, whole.records);
+        }
+    }
+    let Some(session) = fold_on(before, id, records) else { return Ok(None) };
+    if writer.snapshot_due() {
+        let state = serde_json::to_vec(&session).expect("a session has only text keys and finite numbers");
+        writer.keep_snapshot(log.sealer(), FOLD, &state);
+    }
+    Ok(Some(Awake { session, writer }))
 }
 
 /// The state that records fold into, oldest first; `None` if they do not begin a session, or were erased.
 pub fn fold(id: SessionId, records: Vec<Record>) -> Option<Session> {
-    let mut session: Option<Session> = None;
+    fold_on(None, id, records)
+}
+
+fn fold_on(mut session: Option<Session>, id: SessionId, records: Vec<Record>) -> Option<Session> {
     for record in records {
         let at = record.envelope.at;
         for event in record.events.unwrap_or_default() {

@@ -1,14 +1,12 @@
 //! `/metrics`: counts for Prometheus, in its text format (version 0.0.4). It needs a key, like everything that says
 //! what goes on here.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use data::rows::InboxKey;
-use data::store::HeadFilter;
 use domain::session::Phase;
 
 use crate::app::App;
@@ -20,15 +18,12 @@ const PHASES: [Phase; 6] =
 
 /// `/metrics`.
 pub(crate) async fn show(State(app): State<App>, _: Who) -> ApiResult<Response> {
-    let heads = app.log.heads(HeadFilter::default()).await?;
+    let counts = app.log.counts().await?;
     let inbox = app.log.inbox().await?;
     let registry = app.gate.registry();
-    let mut shards: BTreeMap<u16, u64> = BTreeMap::new();
-    for (session, _, pos) in &heads {
-        let last = shards.entry(app.log.shard_of(*session).0).or_default();
-        *last = pos.0.max(*last);
-    }
-    let in_phase = |phase: &Phase| heads.iter().filter(|(_, head, _)| head.phase == *phase).count();
+    let in_phase = |phase: &Phase| -> u64 {
+        counts.iter().filter(|count| count.phase == *phase).map(|count| count.sessions).sum()
+    };
     let in_doubt = inbox.iter().filter(|item| matches!(item.key, InboxKey::InDoubt { .. })).count();
     let ready = registry.agents().filter(|(name, _)| app.gate.ready(name).iter().all(|condition| condition.ok)).count();
 
@@ -41,7 +36,9 @@ pub(crate) async fn show(State(app): State<App>, _: Who) -> ApiResult<Response> 
     page.sample("ostler_inbox_items", Some(("item", "approval")), inbox.len() - in_doubt);
     page.sample("ostler_inbox_items", Some(("item", "in_doubt")), in_doubt);
     page.add("ostler_commits_total", "counter", "Records committed, by shard.");
-    shards.iter().for_each(|(shard, pos)| page.sample("ostler_commits_total", Some(("shard", shard)), pos));
+    for (shard, pos) in app.log.positions() {
+        page.sample("ostler_commits_total", Some(("shard", shard.0)), pos);
+    }
     page.sample("ostler_commits_total", Some(("shard", "control")), app.log.control_pos());
     page.add("ostler_agents", "gauge", "Agents, by whether they can run.");
     page.sample("ostler_agents", Some(("ready", "true")), ready);

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
     About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
-    History, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter,
-    SpendRow, Store, StoreError, View, ViewBatch, Views,
+    History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow, ResultFilter,
+    ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 use domain::clock::Timestamp;
 use domain::id::{Digest, Name, Pos, SessionId, Shard};
@@ -201,9 +201,14 @@ impl Store for Faulty {
         self.inner.mail(session, shard, now, limit).await
     }
 
-    async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {
+    async fn history(
+        &self,
+        session: SessionId,
+        shard: Shard,
+        from: HistoryFrom,
+    ) -> Result<Option<History>, StoreError> {
         self.read().await?;
-        self.inner.history(session, shard).await
+        self.inner.history(session, shard, from).await
     }
 
     async fn tail(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
@@ -219,6 +224,16 @@ impl Store for Faulty {
     async fn heads(&self, filter: &HeadFilter) -> Result<Vec<HeadRow>, StoreError> {
         self.read().await?;
         self.inner.heads(filter).await
+    }
+
+    async fn counts(&self) -> Result<Vec<PhaseCount>, StoreError> {
+        self.read().await?;
+        self.inner.counts().await
+    }
+
+    async fn backup_to(&self, to: &std::path::Path) -> Result<Option<u64>, StoreError> {
+        self.read().await?;
+        self.inner.backup_to(to).await
     }
 
     async fn text(&self, hash: Digest) -> Result<Option<String>, StoreError> {

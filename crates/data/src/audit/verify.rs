@@ -10,9 +10,9 @@ use super::findings::{Findings, compare_heads, good_checkpoints, heads, not_chec
 use super::meaning::Meaning;
 use super::tree::Range;
 use super::{AuditReport, Checkpoint, Kept, ShardAudit, Verifier};
-use crate::commit::Log;
+use crate::commit::{Log, unpacked};
 use crate::error::DataError;
-use crate::record::{CODEC_EVENTS, leaf};
+use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, leaf};
 use crate::seal::SessionKey;
 use crate::store::{LeafRow, RecordRow, StoreError, View};
 
@@ -240,10 +240,14 @@ impl<'a> Walk<'a> {
             );
             return Ok(None);
         };
-        if envelope.codec != CODEC_EVENTS {
+        if ![CODEC_EVENTS, CODEC_PACKED_EVENTS].contains(&envelope.codec) {
             self.wrong(pos, Some(session), format!("its codec {} is unknown", envelope.codec));
             return Ok(None);
         }
+        let Ok(plain) = unpacked(envelope, plain) else {
+            self.wrong(pos, Some(session), "its packed body does not unpack");
+            return Ok(None);
+        };
         match serde_json::from_slice(&plain) {
             Ok(events) => Ok(Some(events)),
             Err(error) => {

@@ -9,14 +9,15 @@ use domain::event::Header;
 use domain::id::{CallId, Digest, Epoch, MailId, Name, Pos, Seq, SessionId, Shard, SpanId};
 use tokio::sync::oneshot;
 
+use crate::codec;
 use crate::commit::flight::Flight;
 use crate::commit::writer::intents_of;
-use crate::commit::{Shared, mail};
-use crate::error::CommitError;
-use crate::record::{CODEC_EVENTS, Envelope, Stamp};
+use crate::commit::{RECORD_BYTES, Shared, mail};
+use crate::error::{CommitError, Refused};
+use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Stamp};
 use crate::rows::{Head, HoldingDelta, InboxChange, InboxKey, MemoryChange, Rows};
 use crate::seal::{Sealer, SessionKey};
-use crate::store::{BatchPart, DueRow, HeadRow, KeyRow, Lease, MailRow, MemoryRow, RecordRow};
+use crate::store::{BatchPart, DueRow, HeadRow, KeyRow, Lease, MailRow, MemoryRow, RecordRow, SnapshotRow};
 
 /// One commit on its way.
 pub(super) struct Queued {
@@ -28,6 +29,7 @@ pub(super) struct Queued {
     pub(super) seq: Seq,
     pub(super) key: Arc<SessionKey>,
     pub(super) key_row: Option<KeyRow>,
+    pub(super) snapshot: Option<SnapshotRow>,
     pub(super) principal: Digest,
     pub(super) stamp: Stamp,
     pub(super) head: Head,
@@ -67,6 +69,7 @@ pub(super) struct Done {
 /// A commit's rows, with everything sealed that needs no position. Only the body waits: it is bound to its envelope.
 pub(super) struct Sealed {
     pub(super) body: Vec<u8>,
+    codec: u8,
     headers: Vec<Header>,
     intents: Vec<(CallId, u16)>,
     mail: Vec<MailRow>,
@@ -87,8 +90,13 @@ impl Sealed {
         rows: Rows,
     ) -> Result<Self, CommitError> {
         let body = serde_json::to_vec(&rows.events).expect("events have only text keys and finite numbers");
+        if body.len() > RECORD_BYTES {
+            return Err(Refused::TooLarge { bytes: body.len(), limit: RECORD_BYTES }.into());
+        }
+        let (body, codec) = codec::pack(&body).map_or((body, CODEC_EVENTS), |packed| (packed, CODEC_PACKED_EVENTS));
         Ok(Sealed {
             body,
+            codec,
             headers: as_stored(rows.events.iter().map(domain::event::Event::header).collect()),
             intents: intents_of(&rows.events),
             mail: rows.mail.iter().map(|mail| mail::seal(shared, mail, Some(by))).collect(),
@@ -158,6 +166,7 @@ impl Group {
             records: Vec::new(),
             heads: Vec::new(),
             keys: Vec::new(),
+            snapshots: Vec::new(),
             mail: Vec::new(),
             consumed: Vec::new(),
             holdings: Vec::new(),
@@ -198,7 +207,7 @@ impl Group {
             mode: stamp.mode,
             synthetic: stamp.synthetic,
             key: key.generation(),
-            codec: CODEC_EVENTS,
+            codec: sealed.codec,
             headers: sealed.headers,
         };
         let body = sealer.seal_for(&key, envelope.canonical().as_bytes(), &sealed.body);
@@ -206,6 +215,7 @@ impl Group {
         self.part.heads.push(HeadRow { session, shard, pos, seq, trace: stamp.trace, head });
         self.part.records.push(RecordRow { envelope, body });
         self.part.keys.extend(queued.key_row);
+        self.part.snapshots.extend(queued.snapshot);
         self.part.consumed.extend(sealed.consumed.into_iter().map(|id| (session, id)));
         let posted = sealed.mail.iter().map(MailRow::due_row).collect();
         self.part.mail.extend(sealed.mail);

@@ -46,6 +46,10 @@ impl Leases {
         self.changed.subscribe()
     }
 
+    pub(super) fn positions(&self) -> Vec<(Shard, Pos)> {
+        self.lock().values().map(|held| (held.lease.shard, held.lease.pos)).collect()
+    }
+
     /// After a claim of a shard that others may have written to.
     pub(super) fn take(&self, lease: Lease) {
         self.lock().insert(lease.shard, Held { lease, since: lease.epoch });

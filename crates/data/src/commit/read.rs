@@ -1,6 +1,7 @@
 //! Reading through the log: records are unsealed here, and an event that is not known is an error that names it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use domain::budget::BudgetKey;
@@ -10,13 +11,16 @@ use domain::id::{Digest, Epoch, Name, Pos, Seq, SessionId, Shard, TraceId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::codec;
 use crate::commit::group::memory_aad;
-use crate::commit::{Loaded, Log, SessionWriter};
+use crate::commit::{Loaded, Log, RECORD_BYTES, SessionWriter, snapshot};
 use crate::error::DataError;
-use crate::record::{CODEC_EVENTS, Envelope, Record};
+use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Record};
 use crate::rows::{Head, InboxItem, MemoryItem};
-use crate::seal::SessionKey;
-use crate::store::{Claim, Forget, HeadFilter, HeadRow, MemoryRow, RecordRow};
+use crate::seal::{Sealer, SessionKey};
+use crate::store::{
+    Claim, Forget, HeadFilter, HeadRow, History, HistoryFrom, KeyRow, MemoryRow, PhaseCount, RecordRow, SnapshotRow,
+};
 
 /// The newest version of any event that this build knows.
 const EVENT_VERSION: u16 = 1;
@@ -54,19 +58,39 @@ pub struct Right(Epoch);
 type Keys = BTreeMap<(SessionId, u32), Arc<SessionKey>>;
 
 impl Log {
-    /// Loads a session to go on with it; `None` if it has no records, [`DataError::Erased`] if they were erased. There is one writer of a session at a time:
-    /// whoever loads it anew lets go of the one before.
+    /// Loads a session to go on with it; `None` if it has no records, [`DataError::Erased`] if they were erased. There
+    /// is one writer of a session at a time: whoever loads it anew lets go of the one before.
     pub async fn load(&self, session: SessionId) -> Result<Option<Loaded>, DataError> {
+        self.load_from(session, HistoryFrom::Start).await
+    }
+
+    /// The same, with the session's snapshot by this version of the fold and the records behind it. Without one that
+    /// can be read, with all records.
+    pub async fn load_behind_snapshot(&self, session: SessionId, fold: u32) -> Result<Option<Loaded>, DataError> {
+        self.load_from(session, HistoryFrom::Snapshot { fold }).await
+    }
+
+    async fn load_from(&self, session: SessionId, from: HistoryFrom) -> Result<Option<Loaded>, DataError> {
         if session == SessionId::CONTROL {
             return Ok(None);
         }
         self.shared().flights.landed(session).await;
         let shard = self.shard_of(session);
         let epoch = self.own(shard).await?;
-        let Some((past, mut keys)) = self.open_past(session, shard).await? else { return Ok(None) };
+        let Some(found) = self.store().history(session, shard, from).await? else { return Ok(None) };
+        let mut keys = unwrap_all(self.sealer(), &found.keys)?;
+        let snapshot = found.snapshot.as_ref().and_then(|row| usable(&keys, row, &found));
+        if found.snapshot.is_some() && snapshot.is_none() {
+            return Box::pin(self.load_from(session, HistoryFrom::Start)).await;
+        }
+        let (begins, snapshot_seq) =
+            found.snapshot.as_ref().map_or_else(Default::default, |row| ((row.seq, row.pos), row.seq));
+        check_chain(session, &found.head, begins, &found.records)?;
+        let records = found.records.into_iter().map(|row| open(&keys, row)).collect::<Result<_, _>>()?;
         let Some((_, key)) = keys.pop_last() else { return Err(DataError::Erased { session }) };
-        let writer = SessionWriter::new(session, shard, epoch, key).resume(past.pos, past.seq);
-        Ok(Some(Loaded { writer, head: past.head, records: past.records }))
+        let HeadRow { head, pos, seq, .. } = found.head;
+        let writer = SessionWriter::new(session, shard, epoch, key).resume(pos, seq, snapshot_seq);
+        Ok(Some(Loaded { writer, head, snapshot, records }))
     }
 
     /// This node's right to a session's shard as it is now.
@@ -89,8 +113,13 @@ impl Log {
 
     /// A session's past, to look at; `None` if it has none.
     pub async fn past(&self, session: SessionId) -> Result<Option<Past>, DataError> {
-        let past = self.open_past(session, self.shard_of(session)).await?;
-        Ok(past.map(|(past, _)| past))
+        let shard = self.shard_of(session);
+        let Some(found) = self.store().history(session, shard, HistoryFrom::Start).await? else { return Ok(None) };
+        check_chain(session, &found.head, Default::default(), &found.records)?;
+        let keys = unwrap_all(self.sealer(), &found.keys)?;
+        let records = found.records.into_iter().map(|row| open(&keys, row)).collect::<Result<_, _>>()?;
+        let HeadRow { head, pos, seq, trace, .. } = found.head;
+        Ok(Some(Past { head, shard, pos, seq, trace, records }))
     }
 
     /// A shard's records after a position, closed, in order.
@@ -120,6 +149,17 @@ impl Log {
     pub async fn head(&self, session: SessionId) -> Result<Option<(Head, Pos)>, DataError> {
         let filter = HeadFilter { session: Some(session), ..HeadFilter::default() };
         Ok(self.heads(filter).await?.pop().map(|(_, head, pos)| (head, pos)))
+    }
+
+    /// How many sessions of each agent are in each phase.
+    pub async fn counts(&self) -> Result<Vec<PhaseCount>, DataError> {
+        Ok(self.store().counts().await?)
+    }
+
+    /// Copies the store into a file that does not exist yet, while it goes on; answers its bytes. `None`: such a store
+    /// is backed up with its own tools.
+    pub async fn backup_to(&self, to: &Path) -> Result<Option<u64>, DataError> {
+        Ok(self.store().backup_to(to).await?)
     }
 
     /// A shared text.
@@ -186,31 +226,34 @@ impl Log {
         Ok(claimed.leases.first().map_or(Epoch(0), |lease| self.shared().leases.take_newest(*lease)))
     }
 
-    async fn open_past(&self, session: SessionId, shard: Shard) -> Result<Option<(Past, Keys)>, DataError> {
-        let Some(found) = self.store().history(session, shard).await? else { return Ok(None) };
-        check_chain(session, &found.head, &found.records)?;
-        let keys = self.keys(&[session]).await?;
-        let records = found.records.into_iter().map(|row| open(&keys, row)).collect::<Result<_, _>>()?;
-        let HeadRow { head, pos, seq, trace, .. } = found.head;
-        Ok(Some((Past { head, shard, pos, seq, trace, records }, keys)))
-    }
-
     /// The keys of these sessions that were not dropped.
     async fn keys(&self, sessions: &[SessionId]) -> Result<Keys, DataError> {
-        let rows = self.store().keys(sessions).await?;
-        let mut keys = Keys::new();
-        for row in rows {
-            if let Some(key) = self.sealer().unwrap(&row)? {
-                keys.insert((row.session, row.generation), Arc::new(key));
-            }
-        }
-        Ok(keys)
+        unwrap_all(self.sealer(), &self.store().keys(sessions).await?)
     }
 }
 
-/// Dense numbers from 1, each pointing at the one before, up to where the head points.
-fn check_chain(session: SessionId, head: &HeadRow, records: &[RecordRow]) -> Result<(), DataError> {
-    let (mut seq, mut prev) = (Seq(0), Pos(0));
+fn unwrap_all(sealer: &Sealer, rows: &[KeyRow]) -> Result<Keys, DataError> {
+    let mut keys = Keys::new();
+    for row in rows {
+        if let Some(key) = sealer.unwrap(row)? {
+            keys.insert((row.session, row.generation), Arc::new(key));
+        }
+    }
+    Ok(keys)
+}
+
+/// The state that a snapshot holds, if it opens and the records go on from it.
+fn usable(keys: &Keys, row: &SnapshotRow, found: &History) -> Option<Vec<u8>> {
+    let goes_on = match found.records.first() {
+        Some(next) => (next.envelope.seq.0, next.envelope.prev) == (row.seq.0 + 1, row.pos),
+        None => (found.head.seq, found.head.pos) == (row.seq, row.pos),
+    };
+    keys.get(&(row.session, row.key)).filter(|_| goes_on).and_then(|key| snapshot::open(key, row))
+}
+
+/// Dense numbers, each pointing at the one before, from where they begin up to where the head points.
+fn check_chain(session: SessionId, head: &HeadRow, begins: (Seq, Pos), records: &[RecordRow]) -> Result<(), DataError> {
+    let (mut seq, mut prev) = begins;
     for RecordRow { envelope, .. } in records {
         if (envelope.session, envelope.seq, envelope.prev) != (session, Seq(seq.0 + 1), prev) {
             let why = format!("the record at position {} does not follow record {}", envelope.pos, seq.0);
@@ -227,8 +270,9 @@ fn check_chain(session: SessionId, head: &HeadRow, records: &[RecordRow]) -> Res
 
 fn open(keys: &Keys, row: RecordRow) -> Result<Record, DataError> {
     let RecordRow { envelope, body } = row;
-    if envelope.codec != CODEC_EVENTS {
-        return Err(unreadable(&envelope, format!("codec {}", envelope.codec), "unknown codec".to_owned()));
+    let codec = || format!("codec {}", envelope.codec);
+    if ![CODEC_EVENTS, CODEC_PACKED_EVENTS].contains(&envelope.codec) {
+        return Err(unreadable(&envelope, codec(), "unknown codec".to_owned()));
     }
     if let Some(newer) = envelope.headers.iter().find(|header| header.v > EVENT_VERSION) {
         return Err(unreadable(&envelope, newer.k.clone(), format!("version {}", newer.v)));
@@ -237,10 +281,19 @@ fn open(keys: &Keys, row: RecordRow) -> Result<Record, DataError> {
         None => None,
         Some(key) => {
             let plain = key.open("record", envelope.canonical().as_bytes(), &body)?;
-            Some(parse::<Event>(&envelope, &plain)?)
+            Some(parse::<Event>(&envelope, &unpacked(&envelope, plain)?)?)
         }
     };
     Ok(Record { envelope, events })
+}
+
+/// The body as it was before it was packed, if it was.
+pub(crate) fn unpacked(envelope: &Envelope, plain: Vec<u8>) -> Result<Vec<u8>, DataError> {
+    if envelope.codec != CODEC_PACKED_EVENTS {
+        return Ok(plain);
+    }
+    let broken = || unreadable(envelope, "a packed body".to_owned(), "it does not unpack".to_owned());
+    codec::unpack(&plain, RECORD_BYTES).ok_or_else(broken)
 }
 
 /// Events from a body. The quick way first; where it fails, the event that this build does not know is named.

@@ -9,11 +9,15 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::Shared;
 use crate::commit::group::{Done, Queued, Reply, Sealed};
-use crate::error::{CommitError, Refused};
+use crate::commit::snapshot::{self, Of};
+use crate::error::CommitError;
 use crate::record::{Record, Stamp};
 use crate::rows::{Head, Rows};
-use crate::seal::{SessionKey, message_id};
-use crate::store::KeyRow;
+use crate::seal::{Sealer, SessionKey, message_id};
+use crate::store::{KeyRow, SnapshotRow};
+
+/// How many records a session has before its first snapshot: fewer are folded as quickly.
+const SNAPSHOT_AT: u64 = 64;
 
 /// A session that was loaded, to go on.
 #[derive(Debug)]
@@ -22,7 +26,9 @@ pub struct Loaded {
     pub writer: SessionWriter,
     /// Its head.
     pub head: Head,
-    /// Its records, oldest first.
+    /// The state that its first records folded into, where a snapshot of it was asked for and can be read.
+    pub snapshot: Option<Vec<u8>>,
+    /// Its records, oldest first: all, or those behind the snapshot.
     pub records: Vec<Record>,
 }
 
@@ -38,6 +44,10 @@ pub struct SessionWriter {
     key: Arc<SessionKey>,
     key_stored: bool,
     principal: Option<(Arc<Principal>, Digest)>,
+    /// The last record that the session's snapshot holds; 0 without one.
+    snapshot_seq: Seq,
+    /// A new snapshot, for the next commit to take along.
+    snapshot: Option<SnapshotRow>,
     state: State,
 }
 
@@ -48,6 +58,7 @@ pub(super) struct Prepared {
     head: Head,
     sealed: Sealed,
     key_row: Option<KeyRow>,
+    snapshot: Option<SnapshotRow>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +72,23 @@ enum State {
 
 impl SessionWriter {
     pub(super) fn new(session: SessionId, shard: Shard, epoch: Epoch, key: Arc<SessionKey>) -> Self {
-        let (pos, seq) = (Pos(0), Seq(0));
-        SessionWriter { session, shard, epoch, pos, seq, key, key_stored: false, principal: None, state: State::Ready }
+        SessionWriter {
+            session,
+            shard,
+            epoch,
+            pos: Pos(0),
+            seq: Seq(0),
+            key,
+            key_stored: false,
+            principal: None,
+            snapshot_seq: Seq(0),
+            snapshot: None,
+            state: State::Ready,
+        }
     }
 
-    pub(super) fn resume(self, pos: Pos, seq: Seq) -> Self {
-        SessionWriter { pos, seq, key_stored: true, ..self }
+    pub(super) fn resume(self, pos: Pos, seq: Seq, snapshot_seq: Seq) -> Self {
+        SessionWriter { pos, seq, snapshot_seq, key_stored: true, ..self }
     }
 
     /// The session.
@@ -87,6 +109,20 @@ impl SessionWriter {
     /// Whether it refuses to commit until the session is loaded again.
     pub fn poisoned(&self) -> bool {
         self.state != State::Ready
+    }
+
+    /// Whether the session has grown so much since its snapshot that a new one is worth its bytes: by a quarter, so
+    /// that all that are ever written add up to a few times what the last one holds.
+    pub fn snapshot_due(&self) -> bool {
+        let due = if self.snapshot_seq == Seq(0) { SNAPSHOT_AT } else { self.snapshot_seq.0 + self.snapshot_seq.0 / 4 };
+        self.seq.0 >= due
+    }
+
+    /// Keeps a snapshot of the state that the session's records fold into, up to the last, by a version of the fold:
+    /// the next commit takes it along. A state that hardly compresses is not kept: it would take as much room again
+    /// as what was said.
+    pub fn keep_snapshot(&mut self, sealer: &Sealer, fold: u32, state: &[u8]) {
+        self.snapshot = snapshot::seal(sealer, &self.key, Of { fold, seq: self.seq, pos: self.pos }, state);
     }
 
     /// The id of a message in this session.
@@ -110,12 +146,8 @@ impl SessionWriter {
         let (principal, text) = self.principal_of(&stamp.principal);
         rows.texts.extend(text);
         let sealed = Sealed::of(shared, &self.key, (self.session, &head), rows)?;
-        if sealed.body.len() > super::RECORD_BYTES {
-            let refused = Refused::TooLarge { bytes: sealed.body.len(), limit: super::RECORD_BYTES };
-            return Err(refused.into());
-        }
         let key_row = (!self.key_stored).then(|| shared.sealer.wrap(&self.key));
-        Ok(Prepared { principal, stamp, head, sealed, key_row })
+        Ok(Prepared { principal, stamp, head, sealed, key_row, snapshot: self.snapshot.take() })
     }
 
     /// Hands it to the lane. From here on it happens or not, whoever still waits.
@@ -125,7 +157,7 @@ impl SessionWriter {
         place: mpsc::Permit<'_, Queued>,
         prepared: Prepared,
     ) -> oneshot::Receiver<Result<Done, CommitError>> {
-        let Prepared { principal, stamp, head, sealed, key_row } = prepared;
+        let Prepared { principal, stamp, head, sealed, key_row, snapshot } = prepared;
         self.state = State::InFlight;
         self.principal = Some((stamp.principal.clone(), principal));
         let (reply, answer) = Reply::new(shared.flights.start(self.session));
@@ -137,6 +169,7 @@ impl SessionWriter {
             seq: Seq(self.seq.0 + 1),
             key: self.key.clone(),
             key_row,
+            snapshot,
             principal,
             stamp,
             head,

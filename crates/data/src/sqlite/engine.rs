@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::sqlite::backup;
 use crate::sqlite::fault::{Fault, of_io};
 use crate::sqlite::open::{Opened, connect_reader};
 use crate::store::StoreError;
@@ -87,6 +88,25 @@ impl Engine {
         match self {
             Engine::Inline(connection) => inline(connection, job),
             Engine::Threads(threads) => threads.read(job).await,
+        }
+    }
+}
+
+impl Engine {
+    /// A copy of the whole store, on a connection of its own.
+    pub(super) async fn backup(&self, to: &Path) -> Result<u64, StoreError> {
+        let to = to.to_owned();
+        match self {
+            Engine::Inline(connection) => backup::copy(&mut lock(connection), &to),
+            Engine::Threads(threads) => {
+                let path = threads.path.clone();
+                let copy = move || {
+                    let mut reader = connect_reader(&path).map_err(|fault| fault.at(&path))?;
+                    backup::copy(&mut reader, &to)
+                };
+                let done = tokio::task::spawn_blocking(copy).await;
+                done.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("a backup ended: {error}"))))
+            }
         }
     }
 }

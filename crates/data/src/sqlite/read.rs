@@ -9,13 +9,18 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use crate::rows::InboxItem;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::row::{self, all, last_id, record_id, session_blob, word};
-use crate::store::{Due, DueCursor, HeadFilter, HeadRow, History, HoldingRow, KeyRow, MailRow, MemoryRow, RecordRow};
+use crate::store::{
+    Due, DueCursor, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount,
+    RecordRow,
+};
 
 const RECORD: &str = "SELECT id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, \
                       mode, synthetic, key, codec, headers, body FROM record";
 
 const HEAD: &str = "SELECT session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, \
                     mode, partition FROM head";
+
+const SNAPSHOT: &str = "SELECT session, seq, pos, fold, key, body FROM snapshot WHERE session = ? AND fold = ?";
 
 /// Each shard in the order of its index, and the first of all of them.
 pub(super) fn due(
@@ -59,16 +64,35 @@ pub(super) fn mail(
     all(db, sql, params![session_blob(session), now.0, count(limit)], row::mail)
 }
 
-/// Back along the chain from the head, in one transaction, so that head and records belong together.
-pub(super) fn history(db: &mut Connection, session: SessionId, shard: Shard) -> Result<Option<History>, Fault> {
-    let snapshot = db.transaction()?;
+/// Back along the chain from the head, in one transaction, so that all of it belongs together.
+pub(super) fn history(
+    db: &mut Connection,
+    session: SessionId,
+    shard: Shard,
+    from: HistoryFrom,
+) -> Result<Option<History>, Fault> {
+    let tx = db.transaction()?;
     let sql = format!("{HEAD} WHERE session = ?");
-    let Some(head) = all(&snapshot, &sql, [session_blob(session)], row::head)?.pop() else { return Ok(None) };
-    let sql = format!("{RECORD} WHERE id = ?");
-    let (mut records, mut next) = (Vec::new(), head.pos);
-    while next > Pos(0) {
-        let found = all(&snapshot, &sql, [record_id(shard, next)], row::record)?.pop();
-        let found = found.ok_or_else(|| Fault::Damaged(format!("record {next} of {session} is missing")))?;
+    let Some(head) = all(&tx, &sql, [session_blob(session)], row::head)?.pop() else { return Ok(None) };
+    let keys = keys_of(&tx, session)?;
+    let snapshot = match from {
+        HistoryFrom::Start => None,
+        HistoryFrom::Snapshot { fold } => {
+            all(&tx, SNAPSHOT, params![session_blob(session), fold], row::snapshot)?.pop()
+        }
+    };
+    let records = chain(&tx, session, shard, head.pos, snapshot.as_ref().map_or(Pos(0), |snapshot| snapshot.pos))?;
+    Ok(Some(History { head, keys, snapshot, records }))
+}
+
+/// The records of a session that come after `until`, up to `last`.
+fn chain(db: &Connection, session: SessionId, shard: Shard, last: Pos, until: Pos) -> Result<Vec<RecordRow>, Fault> {
+    let mut statement = db.prepare_cached(&format!("{RECORD} WHERE id = ?"))?;
+    let (mut records, mut next) = (Vec::new(), last);
+    while next > until {
+        let mut rows = statement.query([record_id(shard, next)])?;
+        let missing = || Fault::Damaged(format!("record {next} of {session} is missing"));
+        let found = row::record(rows.next()?.ok_or_else(missing)?)?;
         // A chain that does not go back would never end.
         if found.envelope.prev >= next {
             return Err(Fault::Damaged(format!("record {next} of {session} points forward")));
@@ -77,7 +101,7 @@ pub(super) fn history(db: &mut Connection, session: SessionId, shard: Shard) -> 
         records.push(found);
     }
     records.reverse();
-    Ok(Some(History { head, records }))
+    Ok(records)
 }
 
 pub(super) fn tail(db: &mut Connection, shard: Shard, after: Pos, limit: usize) -> Result<Vec<RecordRow>, Fault> {
@@ -86,12 +110,22 @@ pub(super) fn tail(db: &mut Connection, shard: Shard, after: Pos, limit: usize) 
 }
 
 pub(super) fn keys(db: &mut Connection, sessions: &[SessionId]) -> Result<Vec<KeyRow>, Fault> {
-    let sql = "SELECT session, generation, wrapped FROM session_key WHERE session = ? ORDER BY generation";
     let mut keys = Vec::new();
     for session in sessions {
-        keys.extend(all(db, sql, [session_blob(*session)], row::key)?);
+        keys.extend(keys_of(db, *session)?);
     }
     Ok(keys)
+}
+
+fn keys_of(db: &Connection, session: SessionId) -> Result<Vec<KeyRow>, Fault> {
+    let sql = "SELECT session, generation, wrapped FROM session_key WHERE session = ? ORDER BY generation";
+    all(db, sql, [session_blob(session)], row::key)
+}
+
+pub(super) fn counts(db: &mut Connection) -> Result<Vec<PhaseCount>, Fault> {
+    let sql = "SELECT agent, phase, sum(sessions) FROM phase_count GROUP BY agent, phase HAVING sum(sessions) > 0 \
+               ORDER BY agent, phase";
+    all(db, sql, [], row::phase_count)
 }
 
 pub(super) fn heads(db: &mut Connection, filter: &HeadFilter) -> Result<Vec<HeadRow>, Fault> {

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::record::Envelope;
 use crate::rows::{Head, InboxItem, InboxKey};
 use crate::sqlite::fault::Fault;
-use crate::store::{DueRow, HeadRow, HoldingRow, KeyRow, MailRow, MemoryRow, RecordRow};
+use crate::store::{DueRow, HeadRow, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount, RecordRow, SnapshotRow};
 
 /// How many bits of a record's id are its position; the shard is above.
 const POS_BITS: u32 = 48;
@@ -151,6 +151,24 @@ pub(super) fn head(row: &Row<'_>) -> Result<HeadRow, Fault> {
 /// `session, generation, wrapped`.
 pub(super) fn key(row: &Row<'_>) -> Result<KeyRow, Fault> {
     Ok(KeyRow { session: session(row, 0)?, generation: row.get(1)?, wrapped: row.get(2)? })
+}
+
+/// `session, seq, pos, fold, key, body`.
+pub(super) fn snapshot(row: &Row<'_>) -> Result<SnapshotRow, Fault> {
+    Ok(SnapshotRow {
+        session: session(row, 0)?,
+        seq: Seq(row.get::<_, i64>(1)?.cast_unsigned()),
+        pos: pos(row, 2)?,
+        fold: row.get(3)?,
+        key: row.get(4)?,
+        body: row.get(5)?,
+    })
+}
+
+/// `agent, phase, sessions`.
+pub(super) fn phase_count(row: &Row<'_>) -> Result<PhaseCount, Fault> {
+    let sessions = row.get::<_, i64>(2)?.cast_unsigned();
+    Ok(PhaseCount { agent: text(row, 0)?, phase: of_word(row.get(1)?)?, sessions })
 }
 
 /// `shard, session, id, due, posted, class, agent, partition, body`.

@@ -7,11 +7,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use crate::rows::{InboxChange, InboxKey};
 use crate::sqlite::fault::Fault;
+use crate::sqlite::head;
 use crate::sqlite::read::count;
 use crate::sqlite::row::{class_number, mode_number, pos, record_id, session_blob, time, word};
 use crate::store::{
-    Answer, Batch, BatchPart, Claimed, ControlAnswer, ControlRow, Draw, Forget, HeadRow, KeyRow, Lease, MailRow,
-    MemoryRow, RecordRow,
+    Answer, Batch, BatchPart, Claimed, ControlAnswer, ControlRow, Draw, Forget, KeyRow, Lease, MailRow, MemoryRow,
+    RecordRow, SnapshotRow,
 };
 
 /// How long what was held and spent in a budget's window is kept once nothing of it is held any more.
@@ -87,7 +88,8 @@ fn advance(tx: &Transaction<'_>, part: &BatchPart, expires: Timestamp) -> Result
 
 fn write_part(tx: &Transaction<'_>, part: &BatchPart) -> Result<(), Fault> {
     part.records.iter().try_for_each(|row| insert_record(tx, row))?;
-    part.heads.iter().try_for_each(|row| upsert_head(tx, row))?;
+    head::put(tx, &part.heads)?;
+    part.snapshots.iter().try_for_each(|row| put_snapshot(tx, row))?;
     part.keys.iter().try_for_each(|row| insert_key(tx, row))?;
     // First what goes: mail may be posted under the id of what it was caused by.
     let mut consume = tx.prepare_cached("DELETE FROM mail WHERE session = ? AND id = ?")?;
@@ -166,6 +168,7 @@ pub(super) fn forget(db: &mut Connection, what: &Forget) -> Result<u64, Fault> {
             tx.execute("UPDATE head SET key = '', waits_on = '' WHERE session = ?", session)?;
             let mut rows = tx.execute("DELETE FROM mail WHERE session = ?", session)?;
             rows += tx.execute("DELETE FROM memory WHERE session = ?", session)?;
+            rows += tx.execute("DELETE FROM snapshot WHERE session = ?", session)?;
             let drop = "UPDATE session_key SET wrapped = NULL WHERE session = ? AND wrapped IS NOT NULL";
             Ok(rows + tx.execute(drop, session)?)
         }
@@ -224,31 +227,12 @@ fn insert_record(tx: &Transaction<'_>, row: &RecordRow) -> Result<(), Fault> {
     Ok(())
 }
 
-fn upsert_head(tx: &Transaction<'_>, row: &HeadRow) -> Result<(), Fault> {
-    let mut upsert = tx.prepare_cached(
-        "INSERT INTO head (session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, \
-         mode, partition) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET pos = excluded.pos, \
-         seq = excluded.seq, trace = excluded.trace, agent = excluded.agent, revision = excluded.revision, \
-         key = excluded.key, phase = excluded.phase, since = excluded.since, waits_on = excluded.waits_on, \
-         scripted = excluded.scripted, mode = excluded.mode, partition = excluded.partition",
+fn put_snapshot(tx: &Transaction<'_>, row: &SnapshotRow) -> Result<(), Fault> {
+    let mut put = tx.prepare_cached(
+        "INSERT OR REPLACE INTO snapshot (session, seq, pos, fold, key, body) VALUES (?, ?, ?, ?, ?, ?)",
     )?;
-    let head = &row.head;
-    upsert.execute(params![
-        session_blob(row.session),
-        row.shard.0,
-        row.pos.0.cast_signed(),
-        row.seq.0.cast_signed(),
-        row.trace.0.to_be_bytes(),
-        head.agent.as_str(),
-        head.revision.as_bytes(),
-        head.key,
-        word(head.phase),
-        head.since.0,
-        head.waits_on,
-        head.scripted,
-        mode_number(head.mode),
-        head.partition.map(u64::cast_signed),
-    ])?;
+    let (seq, pos) = (row.seq.0.cast_signed(), row.pos.0.cast_signed());
+    put.execute(params![session_blob(row.session), seq, pos, row.fold, row.key, row.body])?;
     Ok(())
 }
 

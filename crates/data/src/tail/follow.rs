@@ -12,7 +12,7 @@ use crate::commit::{Log, Tailed};
 use crate::error::DataError;
 use crate::record::{Envelope, leaf};
 use crate::spend::{Named, named_by, unnamed};
-use crate::store::{LeafRow, View, ViewBatch};
+use crate::store::{HistoryFrom, LeafRow, View, ViewBatch};
 
 /// How many records are read, and written to each view, at once.
 const PAGE: usize = 512;
@@ -235,7 +235,10 @@ impl Follower {
         if missing.is_empty() {
             return Ok(());
         }
-        let Some(history) = self.log.store().history(envelope.session, envelope.shard).await? else { return Ok(()) };
+        let Some(history) = self.log.store().history(envelope.session, envelope.shard, HistoryFrom::Start).await?
+        else {
+            return Ok(());
+        };
         for record in history.records.iter().filter(|record| record.envelope.pos < envelope.pos) {
             for header in &record.envelope.headers {
                 let call = header.call.map(|ordinal| domain::id::CallId { session: envelope.session, ordinal });

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
     About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
-    History, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultFilter, ResultRow, SpendFilter,
-    SpendRow, Store, StoreError, View, ViewBatch, Views,
+    History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow, ResultFilter,
+    ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 use domain::clock::Timestamp;
 use domain::id::{Digest, Name, Pos, SessionId, Shard};
@@ -104,8 +104,13 @@ impl Store for Faulty {
         self.inner.mail(session, shard, now, limit).await
     }
 
-    async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {
-        let mut history = self.inner.history(session, shard).await?;
+    async fn history(
+        &self,
+        session: SessionId,
+        shard: Shard,
+        from: HistoryFrom,
+    ) -> Result<Option<History>, StoreError> {
+        let mut history = self.inner.history(session, shard, from).await?;
         history.iter_mut().flat_map(|history| &mut history.records).for_each(self.change);
         Ok(history)
     }
@@ -120,6 +125,14 @@ impl Store for Faulty {
 
     async fn heads(&self, filter: &HeadFilter) -> Result<Vec<HeadRow>, StoreError> {
         self.inner.heads(filter).await
+    }
+
+    async fn counts(&self) -> Result<Vec<PhaseCount>, StoreError> {
+        self.inner.counts().await
+    }
+
+    async fn backup_to(&self, to: &std::path::Path) -> Result<Option<u64>, StoreError> {
+        self.inner.backup_to(to).await
     }
 
     async fn text(&self, hash: Digest) -> Result<Option<String>, StoreError> {

@@ -39,6 +39,7 @@ fn part(lease: Lease, session: SessionId) -> BatchPart {
         heads: Vec::new(),
         keys: Vec::new(),
         mail: Vec::new(),
+        snapshots: Vec::new(),
         consumed: Vec::new(),
         holdings: Vec::new(),
         inbox: Vec::new(),

@@ -10,6 +10,7 @@ mod lost;
 mod mail;
 mod record;
 mod session;
+mod snapshot;
 mod view;
 mod world;
 
@@ -90,10 +91,18 @@ conformance! {
         holdings_are_the_sum_of_their_changes;
     session:
         heads_are_found_by_agent_and_phase,
+        sessions_are_counted_by_phase,
         the_inbox_shows_what_is_open,
         memory_is_recalled_until_it_is_forgotten_or_expires,
         what_is_remembered_and_forgotten_in_one_commit_is_forgotten,
         a_shared_text_is_found_by_its_hash;
+    snapshot:
+        a_session_loads_from_its_snapshot_and_what_came_after,
+        a_snapshot_of_another_fold_is_not_read,
+        a_state_that_hardly_compresses_is_not_kept,
+        a_snapshot_is_due_when_the_session_has_grown_by_a_quarter,
+        a_snapshot_is_erased_with_its_session,
+        a_snapshot_of_a_commit_that_was_fenced_is_not_there;
     erase:
         an_erased_sessions_envelopes_and_leaves_stay,
         an_erased_session_does_not_go_on;

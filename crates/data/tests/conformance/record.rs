@@ -32,7 +32,7 @@ pub(crate) async fn a_record_reads_back_as_it_was_committed(fixture: Fixture) {
     assert_eq!(second.events, Some(vec![said("two")]));
     let envelope = &second.envelope;
     assert_eq!((envelope.shard, envelope.pos, envelope.prev, envelope.seq), (Shard(0), Pos(2), Pos(1), Seq(2)));
-    assert_eq!((envelope.epoch, envelope.key, envelope.codec), (Epoch(1), 1, 1));
+    assert_eq!((envelope.epoch, envelope.key, envelope.codec), (Epoch(1), 1, 3));
     assert_eq!(envelope.span, SpanId::of_session(id));
     assert_eq!(envelope.cause, "mail-1");
     assert_eq!(envelope.headers[0].k, "message_received");

@@ -2,12 +2,12 @@
 
 use data::commit::Log;
 use data::rows::{Head, InboxChange, InboxItem, InboxKey, MemoryChange, MemoryItem, Rows};
-use data::store::HeadFilter;
+use data::store::{HeadFilter, PhaseCount};
 use domain::clock::Timestamp;
 use domain::id::{ApprovalId, CallId, Digest, Pos, SessionId};
 use domain::session::Phase;
 
-use crate::world::{Fixture, commit, head, name, said, session, stamp};
+use crate::world::{Fixture, commit, head, name, said, session, session_on, stamp};
 
 async fn put(log: &Log, session: SessionId, head: Head) {
     let mut writer = log.begin(session);
@@ -34,6 +34,32 @@ pub(crate) async fn heads_are_found_by_agent_and_phase(fixture: Fixture) {
     assert_eq!(found(&log, HeadFilter { limit: Some(1), ..awake }).await, [three]);
     assert_eq!(log.head(one).await.unwrap(), Some((head(), Pos(1))));
     assert_eq!(log.head(session(9)).await.unwrap(), None);
+}
+
+pub(crate) async fn sessions_are_counted_by_phase(fixture: Fixture) {
+    let log = fixture.log().await;
+    let other = Head { agent: name("other"), ..head() };
+    let mut first = log.begin(session_on(1, 1));
+    let suspended = Head { phase: Phase::Suspended, ..head() };
+    for head in [head(), suspended.clone(), head(), suspended.clone(), suspended.clone()] {
+        log.commit(&mut first, stamp(session_on(1, 1)), head, Rows::of(said("one"))).await.unwrap();
+    }
+    put(&log, session(2), suspended.clone()).await;
+    put(&log, session(3), other.clone()).await;
+    put(&log, session(4), head()).await;
+    let mut counts = log.counts().await.unwrap();
+    counts.sort_by_key(|count| (count.agent.to_string(), count.sessions));
+    let count = |agent, phase, sessions| PhaseCount { agent, phase, sessions };
+    let finance = || name("finance");
+    let expected = [
+        count(finance(), Phase::Running, 1),
+        count(finance(), Phase::Suspended, 2),
+        count(name("other"), Phase::Running, 1),
+    ];
+    assert_eq!(counts, expected);
+    // Who is erased stays where it was in its life.
+    log.erase(session(2)).await.unwrap();
+    assert_eq!(log.counts().await.unwrap().iter().map(|count| count.sessions).sum::<u64>(), 4);
 }
 
 pub(crate) async fn the_inbox_shows_what_is_open(fixture: Fixture) {
