@@ -12,6 +12,7 @@ mod concurrent;
 mod control;
 mod flight;
 mod group;
+mod keeper;
 mod lane;
 mod leases;
 mod mail;
@@ -127,6 +128,9 @@ impl Log {
         }
         let (poster, waiting) = mpsc::channel(LANE_QUEUE);
         tasks.push(spawn(Poster::new(shared.clone(), waiting, stop.subscribe()).run()));
+        if let Some(lease_ms) = shared.store.about().lease_ms {
+            tasks.push(spawn(keeper::keep(shared.clone(), lease_ms, stop.subscribe())));
+        }
         Ok(Log { inner: Arc::new(Inner { shared, lanes, poster, stop, tasks: Mutex::new(tasks) }) })
     }
 
@@ -213,7 +217,7 @@ impl Log {
         writer.settle(done)
     }
 
-    /// Finishes what is queued, then ends the log's tasks. What is committed later is refused.
+    /// Finishes what is queued, ends the log's tasks and hands its shards over. What is committed later is refused.
     pub async fn stop(&self) {
         self.inner.stop.send_replace(true);
         let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -222,6 +226,7 @@ impl Log {
                 tracing::error!(%error, "a task of the log did not end well");
             }
         }
+        keeper::hand_over(self.shared()).await;
     }
 
     /// The store, for views, which are of this crate.

@@ -111,6 +111,7 @@ impl From<StoreError> for Refused {
             | StoreError::Foreign { .. }
             | StoreError::Newer { .. }
             | StoreError::Denied { .. }
+            | StoreError::Unusable { .. }
             | StoreError::Corrupt { .. } => Refused::Unavailable(error.to_string()),
         }
     }

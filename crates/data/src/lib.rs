@@ -4,6 +4,7 @@ pub mod audit;
 pub mod commit;
 pub mod error;
 pub mod explain;
+pub mod postgres;
 pub mod record;
 pub mod results;
 pub mod rows;
@@ -15,4 +16,5 @@ pub mod tail;
 pub mod trace;
 
 mod codec;
+mod column;
 mod retention;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::clock::{Clock, Timestamp};
-use domain::id::{Digest, Name, Pos, SessionId, Shard};
+use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 use rusqlite::Connection;
 
 use crate::rows::InboxItem;
@@ -118,6 +118,15 @@ impl Store for SqliteStore {
         let (now, lease_ms) = (self.clock.now(), self.about.lease_ms);
         let shards = claim.shards.unwrap_or_else(|| (0..self.about.shards).map(Shard).collect());
         self.write(move |db| write::claim(db, &claim.node, &shards, now, lease_ms)).await
+    }
+
+    async fn renew(&self, held: Vec<(Shard, Epoch)>) -> Result<Vec<Shard>, StoreError> {
+        let expires = write::expiry(self.clock.now(), self.about.lease_ms);
+        self.write(move |db| write::renew(db, &held, expires)).await
+    }
+
+    async fn release(&self, held: Vec<(Shard, Epoch)>) -> Result<(), StoreError> {
+        self.write(move |db| write::renew(db, &held, Timestamp(0)).map(drop)).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Answer, StoreError> {

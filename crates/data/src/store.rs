@@ -39,6 +39,13 @@ pub trait Store: Views {
     /// epoch + 1. What another node holds is left out of the answer.
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
 
+    /// Makes claims last as long again, where their epoch is still the shard's; answers the shards where it is not,
+    /// which somebody else has taken.
+    async fn renew(&self, held: Vec<(Shard, Epoch)>) -> Result<Vec<Shard>, StoreError>;
+
+    /// Gives shards up at once, where their epoch is still the shard's, so that others need not wait.
+    async fn release(&self, held: Vec<(Shard, Epoch)>) -> Result<(), StoreError>;
+
     /// Writes a group of commits, atomically per shard, durably before it answers.
     async fn commit(&self, batch: Batch) -> Result<Answer, StoreError>;
 
@@ -205,7 +212,7 @@ pub struct BatchPart {
 pub struct Answer {
     /// Shards whose fence refused: nothing of theirs was written.
     pub fenced: Vec<Shard>,
-    /// The control shard's position, read in the same transaction.
+    /// The control shard's position once these commits were durable, or in the same transaction.
     pub control_pos: Pos,
 }
 

@@ -13,7 +13,7 @@ use data::store::{
     ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 use domain::clock::Timestamp;
-use domain::id::{Digest, Name, Pos, SessionId, Shard};
+use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 
 use crate::chance::Chance;
 use crate::life::{Boundary, Life, Side};
@@ -137,6 +137,14 @@ impl Store for Faulty {
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
         self.read().await?;
         self.inner.claim(claim).await
+    }
+
+    async fn renew(&self, held: Vec<(Shard, Epoch)>) -> Result<Vec<Shard>, StoreError> {
+        self.inner.renew(held).await
+    }
+
+    async fn release(&self, held: Vec<(Shard, Epoch)>) -> Result<(), StoreError> {
+        self.inner.release(held).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Answer, StoreError> {

@@ -42,6 +42,22 @@ impl Leases {
         self.lock().keys().copied().collect()
     }
 
+    pub(super) fn held(&self) -> Vec<Lease> {
+        self.lock().values().map(|held| held.lease).collect()
+    }
+
+    /// After a renewal found another epoch than this one; `false` if this node has meanwhile a later one itself.
+    pub(super) fn drop_at(&self, shard: Shard, epoch: Epoch) -> bool {
+        let mut all = self.lock();
+        let same = all.get(&shard).is_some_and(|held| held.lease.epoch == epoch);
+        if same {
+            all.remove(&shard);
+            drop(all);
+            self.changed.send_replace(());
+        }
+        same
+    }
+
     pub(super) fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

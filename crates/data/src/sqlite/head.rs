@@ -6,8 +6,9 @@ use domain::id::Shard;
 use domain::session::Phase;
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use crate::column::{mode_number, word};
 use crate::sqlite::fault::Fault;
-use crate::sqlite::row::{mode_number, session_blob, word};
+use crate::sqlite::row::session_blob;
 use crate::store::HeadRow;
 
 /// Changes of how many sessions of an agent are in a phase.

@@ -6,9 +6,10 @@ use domain::session::Phase;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use crate::column::{count, last_id, record_id, word};
 use crate::rows::InboxItem;
 use crate::sqlite::fault::Fault;
-use crate::sqlite::row::{self, all, last_id, record_id, session_blob, word};
+use crate::sqlite::row::{self, all, session_blob};
 use crate::store::{
     Due, DueCursor, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount,
     RecordRow,
@@ -181,8 +182,4 @@ pub(super) fn recall(db: &mut Connection, agent: &Name, now: Timestamp, limit: u
     let sql = "SELECT agent, session, ordinal, generation, at, expires, text FROM memory \
                WHERE agent = ? AND (expires IS NULL OR expires > ?) ORDER BY at DESC, session, ordinal DESC LIMIT ?";
     all(db, sql, params![agent.as_str(), now.0, count(limit)], row::memory)
-}
-
-pub(super) fn count(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

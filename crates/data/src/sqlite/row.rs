@@ -5,59 +5,16 @@ use std::str::FromStr;
 use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::id::{CallId, Digest, Epoch, Pos, Seq, SessionId, Shard, SpanId, TraceId};
-use domain::mail::MailClass;
-use domain::principal::Mode;
 use rusqlite::{CachedStatement, Connection, Params, Row};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use crate::column::{class_of, mode_of, of_word, place_of};
 use crate::record::Envelope;
 use crate::rows::{Head, InboxItem, InboxKey};
 use crate::sqlite::fault::Fault;
 use crate::store::{DueRow, HeadRow, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount, RecordRow, SnapshotRow};
 
-/// How many bits of a record's id are its position; the shard is above.
-const POS_BITS: u32 = 48;
-
-/// A record's id: shard and position in one integer, in the order of positions within each shard.
-pub(super) fn record_id(shard: Shard, pos: Pos) -> i64 {
-    (u64::from(shard.0) << POS_BITS | pos.0).cast_signed()
-}
-
-/// The last id that a shard can have.
-pub(super) fn last_id(shard: Shard) -> i64 {
-    record_id(shard, Pos((1 << POS_BITS) - 1))
-}
-
 pub(super) fn session_blob(session: SessionId) -> [u8; 16] {
     session.as_u128().to_be_bytes()
-}
-
-/// The word that an enum is persisted by.
-pub(super) fn word<T: Serialize>(value: T) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        other => unreachable!("only enums without fields are written as words, not {other:?}"),
-    }
-}
-
-fn of_word<T: DeserializeOwned>(word: String) -> Result<T, Fault> {
-    serde_json::from_value(serde_json::Value::String(word)).map_err(|error| Fault::Damaged(error.to_string()))
-}
-
-pub(super) fn mode_number(mode: Mode) -> u8 {
-    match mode {
-        Mode::Live => 0,
-        Mode::Shadow => 1,
-    }
-}
-
-fn mode(number: u8) -> Result<Mode, Fault> {
-    match number {
-        0 => Ok(Mode::Live),
-        1 => Ok(Mode::Shadow),
-        other => Err(Fault::Damaged(format!("{other} is no mode"))),
-    }
 }
 
 /// All rows of a query.
@@ -100,11 +57,11 @@ pub(super) fn text<T: FromStr<Err: std::fmt::Display>>(row: &Row<'_>, column: us
 /// `id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, mode, synthetic, key,
 /// codec, headers, body`.
 pub(super) fn record(row: &Row<'_>) -> Result<RecordRow, Fault> {
-    let id = row.get::<_, i64>(0)?.cast_unsigned();
+    let (shard, pos_of) = place_of(row.get(0)?);
     let headers = row.get_ref(16)?.as_str()?;
     let envelope = Envelope {
-        shard: Shard((id >> POS_BITS) as u16),
-        pos: Pos(id & ((1 << POS_BITS) - 1)),
+        shard,
+        pos: pos_of,
         session: session(row, 1)?,
         seq: Seq(row.get::<_, i64>(2)?.cast_unsigned()),
         prev: pos(row, 3)?,
@@ -116,7 +73,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<RecordRow, Fault> {
         parent: row.get::<_, Option<i64>>(9)?.map(|span| SpanId(span.cast_unsigned())),
         cause: row.get(10)?,
         control_pos: pos(row, 11)?,
-        mode: mode(row.get(12)?)?,
+        mode: mode_of(row.get(12)?).map_err(Fault::Damaged)?,
         synthetic: row.get(13)?,
         key: row.get(14)?,
         codec: row.get(15)?,
@@ -131,11 +88,11 @@ pub(super) fn head(row: &Row<'_>) -> Result<HeadRow, Fault> {
         agent: text(row, 5)?,
         revision: digest(row, 6)?,
         key: row.get(7)?,
-        phase: of_word(row.get(8)?)?,
+        phase: of_word(row.get(8)?).map_err(Fault::Damaged)?,
         since: time(row, 9)?,
         waits_on: row.get(10)?,
         scripted: row.get(11)?,
-        mode: mode(row.get(12)?)?,
+        mode: mode_of(row.get(12)?).map_err(Fault::Damaged)?,
         partition: number(row, 13)?,
     };
     Ok(HeadRow {
@@ -168,7 +125,7 @@ pub(super) fn snapshot(row: &Row<'_>) -> Result<SnapshotRow, Fault> {
 /// `agent, phase, sessions`.
 pub(super) fn phase_count(row: &Row<'_>) -> Result<PhaseCount, Fault> {
     let sessions = row.get::<_, i64>(2)?.cast_unsigned();
-    Ok(PhaseCount { agent: text(row, 0)?, phase: of_word(row.get(1)?)?, sessions })
+    Ok(PhaseCount { agent: text(row, 0)?, phase: of_word(row.get(1)?).map_err(Fault::Damaged)?, sessions })
 }
 
 /// `shard, session, id, due, posted, class, agent, partition, body`.
@@ -185,27 +142,10 @@ pub(super) fn due(row: &Row<'_>) -> Result<DueRow, Fault> {
         id: text(row, 2)?,
         due: time(row, 3)?,
         posted: row.get(4)?,
-        class: class(row.get(5)?)?,
+        class: class_of(row.get(5)?).map_err(Fault::Damaged)?,
         agent: row.get(6)?,
         partition: number(row, 7)?,
     })
-}
-
-pub(super) fn class_number(class: MailClass) -> u8 {
-    match class {
-        MailClass::Decision => 0,
-        MailClass::Message => 1,
-        MailClass::Wake => 2,
-    }
-}
-
-fn class(number: u8) -> Result<MailClass, Fault> {
-    match number {
-        0 => Ok(MailClass::Decision),
-        1 => Ok(MailClass::Message),
-        2 => Ok(MailClass::Wake),
-        other => Err(Fault::Damaged(format!("{other} is no class of mail"))),
-    }
 }
 
 fn number(row: &Row<'_>, column: usize) -> Result<Option<u64>, Fault> {
@@ -214,7 +154,11 @@ fn number(row: &Row<'_>, column: usize) -> Result<Option<u64>, Fault> {
 
 /// `agent, meter, per, window_start, drawn, reserved, spent`.
 pub(super) fn holding(row: &Row<'_>) -> Result<HoldingRow, Fault> {
-    let budget = BudgetKey { agent: text(row, 0)?, meter: of_word(row.get(1)?)?, window: of_word(row.get(2)?)? };
+    let budget = BudgetKey {
+        agent: text(row, 0)?,
+        meter: of_word(row.get(1)?).map_err(Fault::Damaged)?,
+        window: of_word(row.get(2)?).map_err(Fault::Damaged)?,
+    };
     let (drawn, reserved, spent) = (row.get(4)?, row.get(5)?, row.get(6)?);
     Ok(HoldingRow { budget, window_start: time(row, 3)?, drawn, reserved, spent })
 }

@@ -6,8 +6,8 @@ use domain::id::{Pos, Seq, Shard};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 
+use crate::column::count;
 use crate::sqlite::fault::Fault;
-use crate::sqlite::read::count;
 use crate::sqlite::row::{all, digest, pos, session, session_blob, text, time};
 use crate::sqlite::write::transact;
 use crate::store::{LeafRow, ResultFilter, ResultRow, SpendFilter, SpendRow, View, ViewBatch};

@@ -1,15 +1,14 @@
 //! Writing, each verb in one transaction on the writer's connection.
 
-use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::id::{Digest, Epoch, Pos, Shard};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use crate::column::{budget, class_number, count, mode_number, record_id};
 use crate::rows::{InboxChange, InboxKey};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::head;
-use crate::sqlite::read::count;
-use crate::sqlite::row::{class_number, mode_number, pos, record_id, session_blob, time, word};
+use crate::sqlite::row::{pos, session_blob, time};
 use crate::store::{
     Answer, Batch, BatchPart, Claimed, ControlAnswer, ControlRow, Draw, Forget, KeyRow, Lease, MailRow, MemoryRow,
     RecordRow, SnapshotRow,
@@ -60,6 +59,20 @@ pub(super) fn claim(
             }
         }
         Ok(Claimed { leases, control_pos: position(tx, Shard::CONTROL)? })
+    })
+}
+
+/// Makes claims last until `expires`; answers the shards that are at another epoch.
+pub(super) fn renew(db: &mut Connection, held: &[(Shard, Epoch)], expires: Timestamp) -> Result<Vec<Shard>, Fault> {
+    transact(db, |tx| {
+        let mut renew = tx.prepare_cached("UPDATE shard SET expires = ? WHERE shard = ? AND epoch = ?")?;
+        let mut lost = Vec::new();
+        for (shard, epoch) in held {
+            if renew.execute(params![expires.0, shard.0, epoch.0.cast_signed()])? == 0 {
+                lost.push(*shard);
+            }
+        }
+        Ok(lost)
     })
 }
 
@@ -310,10 +323,6 @@ fn last_time(tx: &Transaction<'_>, shard: Shard, pos: Pos) -> Result<Timestamp, 
     let mut statement = tx.prepare_cached("SELECT at FROM record WHERE id = ?")?;
     let mut rows = statement.query([record_id(shard, pos)])?;
     rows.next()?.map_or(Ok(Timestamp(i64::MIN)), |row| time(row, 0))
-}
-
-fn budget(key: &BudgetKey) -> (&str, String, String) {
-    (key.agent.as_str(), word(key.meter), word(key.window))
 }
 
 #[cfg(test)]

@@ -56,6 +56,16 @@ pub enum StoreError {
         /// What it said.
         why: String,
     },
+    /// A server that cannot keep the store as it is.
+    #[error("{place} cannot keep the store ({why}): {next}")]
+    Unusable {
+        /// Which, without its password.
+        place: String,
+        /// Why.
+        why: String,
+        /// What to do about it.
+        next: &'static str,
+    },
     /// What is there cannot be right.
     #[error("{path} is damaged ({why}); nothing was changed: restore it from a backup")]
     Corrupt {

@@ -12,7 +12,7 @@ use data::store::{
     ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 use domain::clock::Timestamp;
-use domain::id::{Digest, Name, Pos, SessionId, Shard};
+use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 
 /// What happens to a commit.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,14 @@ impl Store for Faulty {
             return Err(StoreError::Unavailable("no claims today".to_owned()));
         }
         self.inner.claim(claim).await
+    }
+
+    async fn renew(&self, held: Vec<(Shard, Epoch)>) -> Result<Vec<Shard>, StoreError> {
+        self.inner.renew(held).await
+    }
+
+    async fn release(&self, held: Vec<(Shard, Epoch)>) -> Result<(), StoreError> {
+        self.inner.release(held).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Answer, StoreError> {

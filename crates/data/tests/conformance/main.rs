@@ -8,6 +8,8 @@ mod faulty;
 mod fence;
 mod lost;
 mod mail;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod record;
 mod session;
 mod snapshot;
@@ -22,6 +24,16 @@ macro_rules! conformance {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $behaviour() {
                     crate::$room::$behaviour(crate::world::sqlite_file()).await;
+                }
+            )+)+
+        }
+        mod on_postgres {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    if let Some(fixture) = crate::world::postgres().await {
+                        crate::$room::$behaviour(fixture).await;
+                    }
                 }
             )+)+
         }
@@ -59,7 +71,10 @@ conformance! {
         the_same_node_claims_again_at_once,
         a_fenced_session_never_reaches_the_store_again_and_loads_anew,
         a_session_that_never_heard_of_the_fence_is_refused_all_the_same,
-        a_receipt_says_until_when_to_send;
+        a_receipt_says_until_when_to_send,
+        a_renewed_lease_holds_and_one_that_was_taken_is_said_to_be,
+        what_is_released_can_be_had_at_once,
+        a_log_that_stops_hands_its_shards_over;
     lost:
         a_lost_answer_to_a_commit_that_landed_is_a_receipt,
         a_lost_commit_that_did_not_land_is_refused_and_may_be_tried_again,

@@ -9,7 +9,7 @@ use data::seal::Sealer;
 use data::store::{Claim, HistoryFrom};
 use domain::id::{SessionId, Shard};
 
-use crate::world::{Fixture, commit, head, said, session, stamp};
+use crate::world::{Fixture, LEASE_MS, commit, head, said, session, stamp};
 
 const FOLD: u32 = 3;
 

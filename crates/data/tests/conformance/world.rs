@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use data::commit::{Log, SessionWriter};
+use data::postgres::{Options as PostgresOptions, PostgresStore};
 use data::record::Stamp;
 use data::rows::{Head, Rows};
 use data::seal::Sealer;
@@ -17,10 +18,14 @@ use domain::message::{Message, Origin, Role};
 use domain::principal::{Autonomy, Link, Mode, Principal};
 use domain::session::Phase;
 
+use crate::postgres::cluster;
+
 /// A store to try, with the clock that it goes by.
 pub(crate) struct Fixture {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<TestClock>,
+    /// Where a lease's end lies that the store's own clock judges, which no test can move.
+    database: Option<String>,
     /// The directory lives as long as the store.
     _dir: Option<tempfile::TempDir>,
 }
@@ -32,21 +37,44 @@ impl Deref for Fixture {
     }
 }
 
-const SEVERAL: Options = Options { alone: false, lease_ms: 1_000, max_pages: None, shards: 4 };
+/// How long a claim lasts here: so long that it never runs out by itself while a test runs.
+pub(crate) const LEASE_MS: i64 = 60_000;
+
+const SHARDS: u16 = 4;
+
+const SEVERAL: Options = Options { alone: false, lease_ms: LEASE_MS, max_pages: None, shards: SHARDS };
 
 pub(crate) fn sqlite_file() -> Fixture {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::new(TestClock::default()));
     let store = SqliteStore::open_with(dir.path(), clock.clone(), SEVERAL).unwrap();
-    Fixture { store: Arc::new(store), clock, _dir: Some(dir) }
+    Fixture { store: Arc::new(store), clock, database: None, _dir: Some(dir) }
 }
 
 pub(crate) fn sqlite_memory() -> Fixture {
     let clock = Arc::new(TestClock::default());
     let store = SqliteStore::in_memory_with(clock.clone(), SEVERAL).unwrap();
-    Fixture { store: Arc::new(store), clock, _dir: None }
+    Fixture { store: Arc::new(store), clock, database: None, _dir: None }
+}
+
+/// `None` where there is no PostgreSQL: that is said, and counted as skipped.
+pub(crate) async fn postgres() -> Option<Fixture> {
+    let clock = Arc::new(TestClock::default());
+    let url = cluster()?.database();
+    let options = PostgresOptions { lease_ms: LEASE_MS, shards: SHARDS };
+    let store = PostgresStore::open_with(&url.parse().unwrap(), clock.clone(), options).await.unwrap();
+    let database = url.split(['/', '?']).nth(3).map(str::to_owned);
+    Some(Fixture { store: Arc::new(store), clock, database, _dir: None })
 }
 
 impl Fixture {
+    /// Lets time pass, for whoever judges the leases too.
+    pub(crate) fn move_ms(&self, ms: i64) {
+        self.clock.move_ms(ms);
+        if let (Some(database), Some(cluster)) = (&self.database, cluster()) {
+            cluster.sql(database, &format!("UPDATE ostler.shard SET expires = expires - {ms} WHERE expires > 0"));
+        }
+    }
+
     pub(crate) async fn log(&self) -> Log {
         self.log_on(self.store.clone(), "node-a").await
     }

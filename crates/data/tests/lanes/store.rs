@@ -121,6 +121,14 @@ impl Store for Shelf {
         Ok(Claimed { leases, control_pos: Pos(0) })
     }
 
+    async fn renew(&self, _: Vec<(Shard, Epoch)>) -> Result<Vec<Shard>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn release(&self, _: Vec<(Shard, Epoch)>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn commit(&self, batch: Batch) -> Result<Answer, StoreError> {
         yield_now().await;
         let fate = if trouble() { thread_rng().gen_range(1..5) } else { 0 };
