@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::id::Name;
 use domain::session::Phase;
 
-pub(crate) use options::{Audit, Demo, Freeze, Key, KeyKind, Person, Run, Say, Shadow, Up, What};
+pub(crate) use options::{Audit, Demo, Freeze, Key, KeyKind, Person, Run, Say, Send, Shadow, Up, What};
 pub(crate) use word::{By, Since};
 
 /// Runs AI agents as suspendable processes, under identity, policy, budget and approval.
@@ -103,17 +103,9 @@ pub(crate) enum Command {
     /// Send an agent work and wait for its answer.
     #[command(after_help = examples::RUN)]
     Run(Run),
-    /// Send a session one more message, and do not wait.
+    /// Send a session a message, now or later, and do not wait.
     #[command(after_help = examples::SEND)]
-    Send {
-        /// The agent.
-        agent: Name,
-        /// What to say; `-` reads standard input.
-        message: String,
-        /// The session's key, as it was given to `run`.
-        #[arg(long, value_name = "KEY")]
-        session: String,
-    },
+    Send(Send),
     /// List sessions: running or suspended, since when and on what.
     #[command(after_help = examples::PS)]
     Ps {

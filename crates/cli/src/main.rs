@@ -42,7 +42,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Get { what, name } => commands::get::get(&global, &what, name.as_ref()).await,
         Command::Delete { what, name } => commands::get::delete(&global, &what, &name).await,
         Command::Run(run) => commands::run::run(&global, run).await,
-        Command::Send { agent, message, session } => commands::run::send(&global, &agent, &message, session).await,
+        Command::Send(send) => commands::run::send(&global, send).await,
         Command::Ps { agent, phase } => commands::ps::ps(&global, agent, phase).await,
         Command::Trace { session, transcript } => commands::trace::trace(&global, &session, transcript).await,
         Command::Explain { call } => commands::trace::explain(&global, &call).await,

@@ -20,6 +20,8 @@ pub mod people;
 pub mod policy;
 pub mod readiness;
 pub mod registry;
+pub mod schedules;
+pub mod start;
 
 pub use decide::{Query, Verdict, Want};
 pub use error::ControlError;

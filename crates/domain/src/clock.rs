@@ -1,6 +1,7 @@
 //! Time and randomness, passed in: the only file in the house that reads either.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,32 @@ impl fmt::Display for Timestamp {
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
     }
+}
+
+/// An instant that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an instant with its offset, such as 2026-12-01T09:00Z or 2026-12-01T10:00+01:00")]
+pub struct NotAnInstant(String);
+
+/// RFC 3339; seconds may be left out.
+impl FromStr for Timestamp {
+    type Err = NotAnInstant;
+    fn from_str(text: &str) -> Result<Self, NotAnInstant> {
+        let read = text.parse::<jiff::Timestamp>().map_err(|_| NotAnInstant(text.chars().take(60).collect()))?;
+        Ok(Timestamp(read.as_millisecond()))
+    }
+}
+
+/// The units of a length of time, each in milliseconds.
+pub const UNITS: [(&str, i64); 4] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+
+/// A length of time in milliseconds: a whole number that is not 0, and `s`, `m`, `h` or `d`.
+pub fn length_ms(text: &str) -> Option<i64> {
+    UNITS.iter().find_map(|(unit, ms)| {
+        let digits = text.strip_suffix(unit)?;
+        let count = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse::<i64>().ok()? } else { 0 };
+        count.checked_mul(*ms).filter(|ms| *ms > 0)
+    })
 }
 
 /// Year, month and day of a count of days since 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
@@ -89,7 +116,29 @@ impl Clock for SystemClock {
 
 #[cfg(test)]
 mod tests {
-    use super::Timestamp;
+    use super::{Timestamp, length_ms};
+
+    #[test]
+    fn an_instant_is_read_with_its_offset() {
+        for text in ["2026-11-22T08:00Z", "2026-11-22T08:00:00Z", "2026-11-22T09:00+01:00", "2026-11-22T08:00:00.000Z"]
+        {
+            assert_eq!(text.parse(), Ok(Timestamp(1_795_334_400_000)), "{text}");
+        }
+        for text in ["2026-11-22T08:00", "2026-11-22", "tomorrow", "", "2026-13-01T00:00Z"] {
+            assert!(text.parse::<Timestamp>().unwrap_err().to_string().contains("such as"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_has_a_number_and_a_unit() {
+        assert_eq!(
+            (length_ms("90s"), length_ms("2h"), length_ms("1d")),
+            (Some(90_000), Some(7_200_000), Some(86_400_000))
+        );
+        for wrong in ["", "h", "0s", "2", "-2h", "1.5h", "2 h", "2w", "99999999999999999999d"] {
+            assert_eq!(length_ms(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_timestamp_prints_as_rfc_3339() {

@@ -196,6 +196,14 @@ impl SessionId {
         SessionId((bits << 8 >> 8 | u128::from(hint) << 120).max(1))
     }
 
+    /// Where the ticks of an agent's schedule are mailed to: no caller's key names it.
+    pub fn for_trigger(agent: &Name, trigger: &Name) -> Self {
+        let digest = Digest::of(format!("ostler/trigger/{agent}/{trigger}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest.as_bytes()[..16]);
+        SessionId(u128::from_be_bytes(bytes).max(1))
+    }
+
     /// An id from 16 bytes.
     pub const fn from_u128(bits: u128) -> Self {
         SessionId(bits)

@@ -54,6 +54,13 @@ pub enum MailBody {
     },
     /// Something may have changed: look again.
     Wake,
+    /// A schedule falls due. It goes to no session: it becomes the message that starts one.
+    Tick {
+        /// The agent.
+        agent: Name,
+        /// Which of its triggers.
+        trigger: Name,
+    },
     /// End it for good.
     Kill {
         /// Who wants it.
@@ -73,6 +80,15 @@ pub enum MailBody {
         /// Who wants it.
         by: String,
     },
+}
+
+/// What comes of a schedule that falls due; nothing, where it is gone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Firing {
+    /// The message that starts a session, and the next tick.
+    pub mail: Vec<Mail>,
+    /// Why no session is started, where one should be.
+    pub skipped: Option<String>,
 }
 
 /// How to start a session.
@@ -113,7 +129,7 @@ impl MailBody {
             | MailBody::Suspend { .. }
             | MailBody::Resume { .. } => MailClass::Decision,
             MailBody::Message { .. } => MailClass::Message,
-            MailBody::Wake => MailClass::Wake,
+            MailBody::Wake | MailBody::Tick { .. } => MailClass::Wake,
         }
     }
 }

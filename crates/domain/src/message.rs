@@ -31,6 +31,8 @@ pub enum Origin {
     Memory,
     /// Said by the runtime itself: a refusal, a repair hint.
     Runtime,
+    /// Brought by a webhook: whoever holds its secret wrote it.
+    Webhook,
 }
 
 /// How far a part is trusted to instruct.

@@ -7,9 +7,11 @@ pub mod mailbox;
 mod progress;
 mod rehydrate;
 mod scheduler;
+mod trigger;
 mod turn;
 
 pub use mailbox::{AcceptError, Full, Runtime};
 pub use progress::Progress;
 pub use rehydrate::{FOLD, fold};
 pub use scheduler::Options;
+pub use trigger::{Ask, Triggers};

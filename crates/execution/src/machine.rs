@@ -81,7 +81,7 @@ pub fn receive(session: &Session, mail: &Mail) -> Vec<Event> {
             let resolved = Event::CallResolved { call: *call, person, resolution, settlement: None };
             doubted.then_some(resolved).into_iter().collect()
         }
-        MailBody::Wake => Vec::new(),
+        MailBody::Wake | MailBody::Tick { .. } => Vec::new(),
         MailBody::Kill { by, reason } => end(session, by, reason),
         MailBody::Suspend { by, reason } => {
             let paused = Event::Paused { by: by.clone(), reason: reason.clone() };

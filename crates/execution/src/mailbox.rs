@@ -45,7 +45,8 @@ impl Runtime {
     /// Starts the scheduler: it recovers what a crash left, then wakes what has mail.
     pub fn start(log: Log, models: models::Door, gateway: gateway::Door, options: Options) -> Runtime {
         let announcer = Announcer::new();
-        let parts = Parts { log: log.clone(), models, gateway, announcer: announcer.clone() };
+        let triggers = options.triggers.clone();
+        let parts = Parts { log: log.clone(), models, gateway, announcer: announcer.clone(), triggers };
         Runtime { log, announcer, scheduler: Arc::new(scheduler::start(parts, options)) }
     }
 

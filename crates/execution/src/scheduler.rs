@@ -24,6 +24,7 @@ use tokio::task::{Id, JoinSet};
 
 use crate::mailbox::Full;
 use crate::progress::Announcer;
+use crate::trigger::Triggers;
 use crate::turn;
 
 /// Named bounds of the execution plane.
@@ -35,11 +36,13 @@ pub struct Options {
     pub mail_batch: usize,
     /// How long to wait before asking a store that failed again, in milliseconds.
     pub retry_ms: u64,
+    /// Whom to ask about schedules that fall due.
+    pub triggers: Triggers,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { awake: 256, mail_batch: 1024, retry_ms: 500 }
+        Options { awake: 256, mail_batch: 1024, retry_ms: 500, triggers: Triggers::default() }
     }
 }
 
@@ -50,6 +53,7 @@ pub(crate) struct Parts {
     pub models: models::Door,
     pub gateway: gateway::Door,
     pub announcer: Announcer,
+    pub triggers: Triggers,
 }
 
 /// The running scheduler.

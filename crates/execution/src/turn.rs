@@ -28,6 +28,7 @@ use crate::call::{self, Landed, Ready};
 use crate::machine::{self, Look, Rest};
 use crate::rehydrate::{self, Awake};
 use crate::scheduler::{self, Ended, Parts};
+use crate::trigger;
 
 /// How much mail one commit consumes, in bytes, before the rest waits for the next.
 const MAIL_AT_ONCE: usize = 4 << 20;
@@ -60,6 +61,8 @@ impl Drop for Turn {
 enum Stop {
     Data(DataError),
     Commit(CommitError),
+    /// It is told later what to do.
+    NotNow,
 }
 
 /// A session's life from its first mail until it rests.
@@ -83,6 +86,7 @@ pub(crate) async fn live(
             tracing::error!(session = %id, %error, "the session wants to record too much at once; it is left alone");
             Ended::Unreadable
         }
+        Err(Stop::NotNow) => Ended::Again,
         Err(Stop::Commit(error)) => {
             tracing::warn!(session = %id, %error, "a commit did not happen; the session is rehydrated");
             Ended::Again
@@ -160,6 +164,10 @@ impl Turn {
             Err(error) => return Err(error.into()),
             Ok(None) => {
                 let Some(piece) = next_mail(mail, stop).await else { return Ok(None) };
+                if let MailBody::Tick { agent, trigger } = &piece.body {
+                    let done = trigger::ticked(&parts, agent, trigger, &piece).await?;
+                    return if done { Ok(None) } else { Err(Stop::NotNow) };
+                }
                 let MailBody::Message { start, .. } = &piece.body else {
                     parts.log.discard(id, vec![piece.id]).await?;
                     return Ok(None);

@@ -30,6 +30,7 @@ use crate::app::{App, Serving};
 use crate::config::{Config, Secrets};
 use crate::console::session::Logins;
 use crate::routes;
+use crate::schedules;
 
 /// How long answers that are on their way may take once nothing new is done.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -64,7 +65,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let models = models_door(&gate, &clock, &config);
     let gateway = gateway_door(&gate, &clock, &config);
     let views = Views::start(log.clone(), Some(Auditor::open(&log, &config.data)?));
-    let runtime = Runtime::start(log.clone(), models, gateway.clone(), execution::Options::default());
+    let options = execution::Options { triggers: schedules::triggers(&gate), ..execution::Options::default() };
+    let runtime = Runtime::start(log.clone(), models, gateway.clone(), options);
     let listener = listen(config.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let admin_key = admin_key(&gate, &config.data, &url).await?;
@@ -79,6 +81,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         serving: serving.clone(),
         url: url.clone(),
     };
+    tokio::spawn(schedules::keep(log.clone(), app.gate.clone(), serving.clone()));
     let serving = tokio::spawn(serve(listener, routes::router(app), serving));
     Ok(Running { url, admin_key, runtime, gateway, views, log, drain: config.drain, stop, serving })
 }

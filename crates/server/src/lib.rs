@@ -9,4 +9,5 @@ mod console;
 mod error;
 mod metrics;
 pub mod routes;
+mod schedules;
 mod stream;

@@ -17,6 +17,8 @@ const BEGINNING: i64 = 1_795_333_800_000;
 #[derive(Debug)]
 pub struct SimClock {
     lived_ms: AtomicI64,
+    /// By how much the time of day was set ahead.
+    off_ms: AtomicI64,
     life: Mutex<Option<Instant>>,
     chance: Chance,
 }
@@ -24,7 +26,12 @@ pub struct SimClock {
 impl SimClock {
     /// A clock at the beginning.
     pub fn new(seed: u64) -> Self {
-        SimClock { lived_ms: AtomicI64::new(0), life: Mutex::default(), chance: Chance::new(seed, "clock") }
+        SimClock {
+            lived_ms: AtomicI64::new(0),
+            off_ms: AtomicI64::new(0),
+            life: Mutex::default(),
+            chance: Chance::new(seed, "clock"),
+        }
     }
 
     /// A runtime whose time is paused begins to count.
@@ -41,6 +48,16 @@ impl SimClock {
         self.lived_ms.fetch_add(lived, Ordering::SeqCst);
     }
 
+    /// The time of day jumps ahead, as when a machine slept; nothing else notices.
+    pub fn skip(&self, time: Duration) {
+        self.off_ms.fetch_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+
+    /// The time of day is set back.
+    pub fn set_back(&self, time: Duration) {
+        self.off_ms.fetch_sub(i64::try_from(time.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+
     fn this_life_ms(&self) -> i64 {
         let life = *self.life.lock().unwrap_or_else(PoisonError::into_inner);
         life.map_or(0, |began| i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX))
@@ -49,7 +66,7 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        Timestamp(BEGINNING).plus_ms(self.monotonic_ms())
+        Timestamp(BEGINNING).plus_ms(self.off_ms.load(Ordering::SeqCst)).plus_ms(self.monotonic_ms())
     }
 
     fn monotonic_ms(&self) -> i64 {

@@ -18,6 +18,8 @@ pub enum Boundary {
     Model,
     /// A use of an upstream's tool.
     Tool,
+    /// Mail that is posted, or thrown away.
+    Mail,
 }
 
 /// On which side of a boundary.

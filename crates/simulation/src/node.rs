@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::schedules::{self, Keeper};
 use control::{Checks, ControlError, Gate, apply, people};
 use data::commit::Log;
 use data::error::DataError;
@@ -15,7 +16,7 @@ use domain::id::{Name, SessionId, TraceId};
 use domain::mail::Start;
 use domain::principal::{Autonomy, Caller, Link, Principal};
 use domain::session::Phase;
-use execution::{Options, Runtime};
+use execution::{Options, Runtime, Triggers};
 use models::Provider;
 
 use crate::world::World;
@@ -87,6 +88,26 @@ pub(crate) async fn found(world: &World) -> Result<(), ControlError> {
     Ok(())
 }
 
+/// Whom the runtime asks about schedules, as the server wires it.
+fn triggers(gate: &Arc<Gate>) -> Triggers {
+    let gate = gate.clone();
+    Triggers::new(Arc::new(move |agent, trigger, due| {
+        let gate = gate.clone();
+        Box::pin(async move { schedules::fire(&gate, &(agent, trigger), due).await.ok() })
+    }))
+}
+
+/// Keeps the ticks of schedules posted.
+async fn keep(log: Log, gate: Arc<Gate>) {
+    let mut moved = log.control_moved();
+    let mut keeper = Keeper::default();
+    loop {
+        // What fails is tried again: the control plane moves, or a minute goes by.
+        let _ = keeper.look(&gate).await;
+        let _ = tokio::time::timeout(Duration::from_secs(60), moved.changed()).await;
+    }
+}
+
 impl Node {
     /// Starts one; tries again until the store lets it.
     pub(crate) async fn start(world: &World) -> Node {
@@ -114,7 +135,9 @@ impl Node {
         let host = gateway::Host::new("/nowhere".into(), []);
         let upstreams = gateway::Upstreams::with_scripts(secrets, host, clock.clone(), scripted);
         let gateway = gateway::Door::new(gate.clone(), clock, upstreams);
-        let runtime = Runtime::start(log.clone(), models, gateway, Options::default());
+        let options = Options { triggers: triggers(&gate), ..Options::default() };
+        let runtime = Runtime::start(log.clone(), models, gateway, options);
+        tokio::spawn(keep(log.clone(), gate.clone()));
         Ok(Node { log, gate, runtime })
     }
 

@@ -106,6 +106,19 @@ impl Faulty {
         });
     }
 
+    /// A write of mail: a boundary like a commit.
+    async fn mailed<T: Send>(
+        &self,
+        write: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let Some(side) = self.life.reach(Boundary::Mail) else { return self.simple(write).await };
+        if side == Side::After {
+            write.await?;
+        }
+        self.life.die();
+        std::future::pending().await
+    }
+
     /// A write that is not fenced: it happens or not, and its answer comes or not.
     async fn simple<T: Send>(
         &self,
@@ -184,7 +197,7 @@ impl Store for Faulty {
     }
 
     async fn post(&self, mail: Vec<MailRow>) -> Result<(), StoreError> {
-        self.simple(self.inner.post(mail)).await
+        self.mailed(self.inner.post(mail)).await
     }
 
     async fn due(
@@ -269,7 +282,7 @@ impl Store for Faulty {
     }
 
     async fn forget(&self, what: Forget) -> Result<u64, StoreError> {
-        self.simple(self.inner.forget(what)).await
+        self.mailed(self.inner.forget(what)).await
     }
 }
 

@@ -55,13 +55,16 @@ Examples:
   ostler run my-agent - < question.txt   or: cat question.txt | ostler run my-agent
   ostler run my-agent \"And times 2?\" --session sums
   ostler run my-agent \"Look into it.\" --detach
+  ostler run my-agent --input '{\"company\": \"acme\"}'   or: --input @request.json
 
 The model's words come on standard error while you watch, its answer on standard output.
 Exit codes: 0 answered, 1 failed, 3 denied, 4 waiting for approval, 5 budget exhausted.";
 
 pub(super) const SEND: &str = "\
 Examples:
-  ostler send my-agent \"One more thing.\" --session sums";
+  ostler send my-agent \"One more thing.\" --session sums
+  ostler send my-agent \"Did they answer?\" --session sums --in 2h
+  ostler send my-agent \"Close the month.\" --at 2026-12-01T09:00Z";
 
 pub(super) const PS: &str = "\
 Examples:

@@ -49,8 +49,11 @@ pub(crate) struct Run {
     /// The agent.
     pub agent: Name,
     /// What it is to do; `-` reads standard input.
-    #[arg(default_value = "-")]
+    #[arg(default_value = "-", conflicts_with = "input")]
     pub message: String,
+    /// A JSON object instead of a message, or @FILE that holds one.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub input: Option<String>,
     /// Name the session: the same key goes on with the same session.
     #[arg(long, value_name = "KEY")]
     pub session: Option<String>,
@@ -60,6 +63,28 @@ pub(crate) struct Run {
     /// Do not wait: print the session.
     #[arg(long)]
     pub detach: bool,
+}
+
+/// `ostler send`.
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// The agent.
+    pub agent: Name,
+    /// What to say; `-` reads standard input.
+    #[arg(default_value = "-", conflicts_with = "input")]
+    pub message: String,
+    /// A JSON object instead of a message, or @FILE that holds one.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub input: Option<String>,
+    /// The session's key, as it was given to `run`; without it, a new session.
+    #[arg(long, value_name = "KEY")]
+    pub session: Option<String>,
+    /// Deliver it at this instant, such as 2026-12-01T09:00Z.
+    #[arg(long, value_name = "INSTANT", conflicts_with = "after")]
+    pub at: Option<String>,
+    /// Deliver it after this time, such as 30s, 15m, 2h or 7d.
+    #[arg(long = "in", value_name = "TIME")]
+    pub after: Option<String>,
 }
 
 /// What to freeze.

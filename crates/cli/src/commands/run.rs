@@ -7,20 +7,22 @@ use domain::clock::{Clock, SystemClock};
 use domain::id::{Name, SessionId};
 use serde_json::{Value, json};
 
-use crate::args::{Format, Global, Run};
+use crate::args::{Format, Global, Run, Send};
 use crate::client::{Client, Failure, Heard, Outcome, Stream};
 use crate::output::{self, Busy, items, text};
 
 /// Sends an agent work and waits for its answer.
 pub(crate) async fn run(global: &Global, run: Run) -> Outcome {
     let client = Client::find(global)?;
-    let message = message(&run.message)?;
-    // A key of our own says which session it will be, so that it is watched before it begins.
+    let mut body = said(&run.message, run.input.as_deref())?;
+    // A key of our own says which session it will be, so that it is watched before it begins; where an input says
+    // which partition that is in, its words are only seen once the server named it.
     let key = run.session.unwrap_or_else(|| format!("{:032x}", SystemClock.random_u128()));
     let session = SessionId::for_key(&run.agent, &key);
     let watching = !run.detach && output::watched() && global.output == Format::Table;
     let stream = if watching { client.stream(&format!("/api/sessions/{session}/stream")).await.ok() } else { None };
-    let body = json!({ "message": message, "key": key, "case": run.case });
+    body["key"] = key.into();
+    body["case"] = run.case.into();
     let sent = client.post(&format!("/api/agents/{}/messages", run.agent), body).await?;
     let session = text(&sent, "session");
     if run.detach {
@@ -36,12 +38,33 @@ pub(crate) async fn run(global: &Global, run: Run) -> Outcome {
     report(global, &standing, &watched.finish())
 }
 
-/// Sends a session one more message.
-pub(crate) async fn send(global: &Global, agent: &Name, said: &str, session: String) -> Outcome {
+/// Sends a session a message, now or later.
+pub(crate) async fn send(global: &Global, send: Send) -> Outcome {
     let client = Client::find(global)?;
-    let body = json!({ "message": message(said)?, "key": session });
-    let sent = client.post(&format!("/api/agents/{agent}/messages"), body).await?;
+    let mut body = said(&send.message, send.input.as_deref())?;
+    body["key"] = send.session.into();
+    body["at"] = send.at.into();
+    body["in"] = send.after.into();
+    let sent = client.post(&format!("/api/agents/{}/messages", send.agent), body).await?;
+    if let Some(due) = sent["due"].as_str() {
+        output::talk(&format!("it is delivered at {due}"));
+    }
     output::print(global.output, &sent, |sent| text(sent, "session"))
+}
+
+/// What is said, as the API takes it: a message, or an input.
+fn said(given: &str, input: Option<&str>) -> Outcome<Value> {
+    let Some(input) = input else { return Ok(json!({ "message": message(given)? })) };
+    let read = match input.strip_prefix('@') {
+        None => input.to_owned(),
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| Failure::Usage(format!("--input: {file} cannot be read: {error}")))?,
+    };
+    match serde_json::from_str::<Value>(&read) {
+        Ok(object @ Value::Object(_)) => Ok(json!({ "input": object })),
+        Ok(_) => Err(Failure::Usage("--input: this is JSON, but not an object such as {\"a\": 1}".to_owned())),
+        Err(error) => Err(Failure::Usage(format!("--input: this is not JSON: {error}"))),
+    }
 }
 
 fn message(given: &str) -> Outcome<String> {

@@ -8,7 +8,7 @@ use domain::message::{Message, Origin, Role};
 use crate::part::{call, name, plain_principal, plain_verdict, principal, verdict};
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 7;
+pub(crate) const KINDS: usize = 8;
 
 /// A number per kind, dense.
 pub(crate) fn number(mail: &MailBody) -> usize {
@@ -20,6 +20,7 @@ pub(crate) fn number(mail: &MailBody) -> usize {
         MailBody::Kill { .. } => 4,
         MailBody::Suspend { .. } => 5,
         MailBody::Resume { .. } => 6,
+        MailBody::Tick { .. } => 7,
     }
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn examples() -> Vec<MailBody> {
         resolved(Resolution::DidNot),
         resolved(Resolution::Abandon),
         MailBody::Wake,
+        MailBody::Tick { agent: name("reconciliation-finance"), trigger: name("nightly") },
         MailBody::Kill { by: "admin".to_owned(), reason: "stuck".to_owned() },
         MailBody::Suspend { by: "person/ana".to_owned(), reason: "odd drafts".to_owned() },
         MailBody::Resume { by: "person/ana".to_owned() },

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::clock::{UNITS, length_ms};
 use crate::descriptor::diagnostic::Finding;
 use crate::descriptor::field::{Reading, Shape};
 use crate::descriptor::node::{Content, Node, Plain};
@@ -115,18 +116,11 @@ impl Shape for Share {
 /// A length of time: a whole number and `s`, `m`, `h` or `d`. In milliseconds.
 pub(in crate::descriptor) struct Millis(pub(in crate::descriptor) i64);
 
-const UNITS: [(&str, i64); 4] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-
 impl Shape for Millis {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
         let what = "a length of time such as 30s, 15m, 4h or 2d, at most 3650d";
         let Some(written) = node.scalar() else { return reading.expected(node, what) };
-        let ms = UNITS.iter().find_map(|(unit, ms)| {
-            let digits = written.strip_suffix(unit)?;
-            let count = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse::<i64>().ok()? } else { 0 };
-            count.checked_mul(*ms)
-        });
-        match ms {
+        match length_ms(written) {
             Some(ms) if (1..=MAX_MS).contains(&ms) => Some(Millis(ms)),
             Some(_) | None => reading.expected(node, what),
         }
