@@ -22,6 +22,7 @@ pub mod readiness;
 pub mod registry;
 pub mod schedules;
 pub mod start;
+pub mod webhooks;
 
 pub use decide::{Query, Verdict, Want};
 pub use error::ControlError;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::clock::Timestamp;
-use domain::control::{Applied, ControlEvent, ControlRecord, HumanCase, KeyHolder, Kind, Scope};
+use domain::control::{Applied, ControlEvent, ControlRecord, HumanCase, KeyHolder, Kind, Scope, Webhook};
 use domain::descriptor::{Agent, Capability, Descriptor, McpServer, ModelProvider, NotCanonical};
 use domain::id::{Digest, Name, Pos};
 use domain::principal::Autonomy;
@@ -86,6 +86,21 @@ pub struct Grant {
     pub at: Timestamp,
 }
 
+/// Somebody outside who is called when something happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookEntry {
+    /// Who, and when.
+    pub webhook: Webhook,
+    /// Where it was recorded: one that is added again under the same name is another.
+    pub pos: Pos,
+    /// When it was added.
+    pub at: Timestamp,
+    /// Who added it.
+    pub by: String,
+    /// Why it is called no more.
+    pub stopped: Option<String>,
+}
+
 /// What a person did, case by case; one case may hold several deeds.
 pub type Cases = BTreeMap<String, Vec<Value>>;
 
@@ -103,6 +118,7 @@ pub struct Registry {
     freezes: BTreeMap<Scope, Freeze>,
     grants: BTreeMap<(Name, Digest), Grant>,
     cases: BTreeMap<Name, Arc<Cases>>,
+    webhooks: BTreeMap<Name, WebhookEntry>,
 }
 
 impl Registry {
@@ -207,6 +223,16 @@ impl Registry {
         self.grants.get(&(agent.clone(), revision))
     }
 
+    /// Who outside is called, by name.
+    pub fn webhooks(&self) -> impl Iterator<Item = (&Name, &WebhookEntry)> {
+        self.webhooks.iter()
+    }
+
+    /// One of them.
+    pub fn webhook(&self, name: &Name) -> Option<&WebhookEntry> {
+        self.webhooks.get(name)
+    }
+
     /// What people did in the cases of an agent.
     pub fn cases(&self, agent: &Name) -> Arc<Cases> {
         self.cases.get(agent).cloned().unwrap_or_default()
@@ -255,6 +281,19 @@ impl Registry {
             ControlEvent::AutonomyGranted { agent, revision, autonomy, report, by } => {
                 let grant = Grant { autonomy: *autonomy, report: *report, by: by.clone(), at };
                 self.grants.insert((agent.clone(), *revision), grant);
+            }
+            ControlEvent::WebhookAdded { name, webhook, by } => {
+                let (webhook, by) = (webhook.clone(), by.clone());
+                let entry = WebhookEntry { webhook, pos: record.pos, at, by, stopped: None };
+                self.webhooks.insert(name.clone(), entry);
+            }
+            ControlEvent::WebhookStopped { name, reason } => {
+                if let Some(entry) = self.webhooks.get_mut(name) {
+                    entry.stopped = Some(reason.clone());
+                }
+            }
+            ControlEvent::WebhookDeleted { name, .. } => {
+                self.webhooks.remove(name);
             }
         }
         Ok(())

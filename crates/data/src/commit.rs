@@ -139,6 +139,11 @@ impl Log {
         self.shared().store.about().shards
     }
 
+    /// The store's id, chosen when it was made.
+    pub fn store_id(&self) -> u128 {
+        self.shared().store.about().store
+    }
+
     /// The shard of a session.
     pub fn shard_of(&self, session: SessionId) -> Shard {
         if session == SessionId::CONTROL { Shard::CONTROL } else { session.shard(self.shards()) }

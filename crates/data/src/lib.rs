@@ -4,6 +4,7 @@ pub mod audit;
 pub mod commit;
 pub mod error;
 pub mod explain;
+pub mod feed;
 pub mod postgres;
 pub mod record;
 pub mod results;

@@ -221,6 +221,18 @@ impl Views for PostgresStore {
     async fn leaves(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<LeafRow>, StoreError> {
         self.pool.read(|db| view::leaves(db, shard, after, limit)).await
     }
+
+    async fn followed(&self, follower: &str) -> Result<Vec<(Shard, Pos)>, StoreError> {
+        self.pool.read(|db| view::followed(db, follower)).await
+    }
+
+    async fn follow(&self, follower: &str, to: &[(Shard, Pos)]) -> Result<(), StoreError> {
+        self.pool.write(|db| view::follow(db, follower, to)).await
+    }
+
+    async fn unfollow(&self, follower: &str) -> Result<(), StoreError> {
+        self.pool.write(|db| view::unfollow(db, follower)).await
+    }
 }
 
 /// Of what may be done again whether it happened or not.

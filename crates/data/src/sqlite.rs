@@ -12,6 +12,7 @@ mod backup;
 mod engine;
 mod fault;
 mod head;
+mod look;
 mod open;
 mod read;
 mod row;
@@ -25,6 +26,9 @@ use async_trait::async_trait;
 use domain::clock::{Clock, Timestamp};
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 use rusqlite::Connection;
+
+pub use crate::sqlite::look::{Contents, contents, copy, steps_from};
+pub use crate::sqlite::open::FORMAT;
 
 use crate::rows::InboxItem;
 use crate::sqlite::engine::Engine;
@@ -246,5 +250,20 @@ impl Views for SqliteStore {
 
     async fn leaves(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<LeafRow>, StoreError> {
         self.read(move |db| view::leaves(db, shard, after, limit)).await
+    }
+
+    async fn followed(&self, follower: &str) -> Result<Vec<(Shard, Pos)>, StoreError> {
+        let follower = follower.to_owned();
+        self.read(move |db| view::followed(db, &follower)).await
+    }
+
+    async fn follow(&self, follower: &str, to: &[(Shard, Pos)]) -> Result<(), StoreError> {
+        let (follower, to) = (follower.to_owned(), to.to_vec());
+        self.write(move |db| view::follow(db, &follower, &to)).await
+    }
+
+    async fn unfollow(&self, follower: &str) -> Result<(), StoreError> {
+        let follower = follower.to_owned();
+        self.write(move |db| view::unfollow(db, &follower)).await
     }
 }

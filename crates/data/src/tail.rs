@@ -104,6 +104,11 @@ impl Views {
         tokio::time::timeout(within, there).await.is_ok_and(|there| there.is_ok())
     }
 
+    /// How far all views are in each shard: the end of the log, right after [`Views::caught_up`].
+    pub fn reached(&self) -> BTreeMap<Shard, Pos> {
+        self.inner.reached.borrow().clone()
+    }
+
     /// Empties a view and follows the log from its start again.
     pub async fn rebuild(&self, view: View) -> Result<(), DataError> {
         let (reply, answer) = oneshot::channel();

@@ -7,6 +7,9 @@ mod audit;
 #[path = "views/explain.rs"]
 mod explain;
 #[cfg(test)]
+#[path = "views/feed.rs"]
+mod feed;
+#[cfg(test)]
 #[path = "views/spend.rs"]
 mod spend;
 #[cfg(test)]

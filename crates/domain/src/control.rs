@@ -138,6 +138,26 @@ pub struct HumanCase {
     pub did: Value,
 }
 
+/// Who is called when something happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Where.
+    pub url: String,
+    /// The name of the secret that signs; the secret itself is not kept.
+    pub secret: String,
+    /// When events of these kinds happen; empty: of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+    /// When they are of this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Name>,
+    /// Whether the address may be a private one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_private: bool,
+    /// The feed's cursor that it begins behind.
+    pub after: String,
+}
+
 /// One thing that happened to authority.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -217,6 +237,47 @@ pub enum ControlEvent {
         /// Who gave it.
         by: String,
     },
+    /// Somebody outside is to be called when something happens.
+    WebhookAdded {
+        /// Its name.
+        name: Name,
+        /// Who, and when.
+        webhook: Webhook,
+        /// Who added it.
+        by: String,
+    },
+    /// A receiver said that it is gone: it is called no more.
+    WebhookStopped {
+        /// Its name.
+        name: Name,
+        /// What it said.
+        reason: String,
+    },
+    /// It is not to be called any more.
+    WebhookDeleted {
+        /// Its name.
+        name: Name,
+        /// Who deleted it.
+        by: String,
+    },
+}
+
+impl ControlEvent {
+    /// Every kind, as it is persisted.
+    pub const KINDS: &[&str] = &[
+        "applied",
+        "deleted",
+        "person_added",
+        "key_added",
+        "key_revoked",
+        "frozen",
+        "unfrozen",
+        "cases_imported",
+        "autonomy_granted",
+        "webhook_added",
+        "webhook_stopped",
+        "webhook_deleted",
+    ];
 }
 
 /// A control event with where and when it was recorded.

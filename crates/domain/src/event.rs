@@ -264,6 +264,31 @@ pub enum Resolution {
 }
 
 impl Event {
+    /// Every kind, as [`Event::kind`] names it.
+    pub const KINDS: &[&str] = &[
+        "session_started",
+        "message_received",
+        "capabilities_offered",
+        "model_requested",
+        "model_answered",
+        "call_requested",
+        "call_answered",
+        "call_recorded",
+        "call_refused",
+        "call_waits",
+        "approval_requested",
+        "approval_decided",
+        "approval_withdrawn",
+        "call_in_doubt",
+        "call_resolved",
+        "suspended",
+        "finished",
+        "failed",
+        "killed",
+        "paused",
+        "resumed",
+    ];
+
     /// The kind, as it is persisted.
     pub fn kind(&self) -> &'static str {
         match self {

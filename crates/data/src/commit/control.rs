@@ -103,7 +103,7 @@ impl Log {
         ControlRow { record: RecordRow { envelope, body }, texts: vec![(principal, who)] }
     }
 
-    fn open_control(&self, row: &RecordRow) -> Result<Vec<ControlEvent>, DataError> {
+    pub(super) fn open_control(&self, row: &RecordRow) -> Result<Vec<ControlEvent>, DataError> {
         let envelope = &row.envelope;
         if envelope.codec != CODEC_CONTROL {
             return Err(unreadable(envelope, format!("codec {}", envelope.codec), "unknown codec".to_owned()));

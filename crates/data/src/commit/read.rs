@@ -57,6 +57,9 @@ pub struct Right(Epoch);
 
 type Keys = BTreeMap<(SessionId, u32), Arc<SessionKey>>;
 
+/// A record's envelope, with its events as values, where they can be had.
+pub(crate) type Valued = (Envelope, Result<Option<Vec<Value>>, DataError>);
+
 impl Log {
     /// Loads a session to go on with it; `None` if it has no records, [`DataError::Erased`] if they were erased. There
     /// is one writer of a session at a time: whoever loads it anew lets go of the one before.
@@ -137,6 +140,26 @@ impl Log {
         sessions.dedup();
         let keys = self.keys(&sessions).await?;
         rows.into_iter().map(|row| open(&keys, row)).collect()
+    }
+
+    /// A shard's records after a position, in order, each with its events as values: `None` where they were erased, an
+    /// error where this build cannot read them.
+    pub(crate) async fn tail_values(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<Valued>, DataError> {
+        let rows = self.store().tail(shard, after, limit).await?;
+        let mut sessions: Vec<_> = rows.iter().map(|row| row.envelope.session).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let keys = if shard == Shard::CONTROL { Ok(Keys::new()) } else { self.keys(&sessions).await };
+        let values = |row: RecordRow| {
+            let envelope = row.envelope.clone();
+            let events = match &keys {
+                Ok(_) if shard == Shard::CONTROL => self.open_control(&row).map(|events| Some(values_of(&events))),
+                Ok(keys) => open(keys, row).map(|record| record.events.as_deref().map(values_of)),
+                Err(error) => Err(error.clone()),
+            };
+            (envelope, events)
+        };
+        Ok(rows.into_iter().map(values).collect())
     }
 
     /// Heads of sessions with their last positions, the latest change first.
@@ -313,6 +336,11 @@ pub(super) fn parse<T: DeserializeOwned>(envelope: &Envelope, plain: &[u8]) -> R
 
 pub(super) fn unreadable(envelope: &Envelope, kind: String, why: String) -> DataError {
     DataError::UnknownEvent { kind, shard: envelope.shard, pos: envelope.pos, why }
+}
+
+fn values_of<T: serde::Serialize>(events: &[T]) -> Vec<Value> {
+    let plain = |event| serde_json::to_value(event).expect("an event has only text keys and finite numbers");
+    events.iter().map(plain).collect()
 }
 
 fn open_memory(keys: &Keys, row: MemoryRow) -> Result<Option<MemoryItem>, DataError> {

@@ -201,3 +201,23 @@ pub(super) async fn leaves(db: Arc<Line>, shard: Shard, after: Pos, limit: usize
     let rows = db.rows(sql, &[&i32::from(shard.0), &after.0.cast_signed(), &count(limit)]).await?;
     all(&rows, |row| Ok(LeafRow { shard, pos: row::pos(row, 0)?, hash: row::digest(row, 1)? }))
 }
+
+pub(super) async fn followed(db: Arc<Line>, follower: &str) -> Result<Vec<(Shard, Pos)>, Fault> {
+    let rows = db.rows("SELECT shard, pos FROM view_cursor WHERE view = $1 ORDER BY shard", &[&follower]).await?;
+    all(&rows, |row| Ok((row::shard(row, 0)?, row::pos(row, 1)?)))
+}
+
+pub(super) async fn follow(db: Arc<Line>, follower: &str, to: &[(Shard, Pos)]) -> Result<(), Fault> {
+    let shards: Vec<i32> = to.iter().map(|(shard, _)| shard.0.into()).collect();
+    let ends: Vec<i64> = to.iter().map(|(_, pos)| pos.0.cast_signed()).collect();
+    let sql = "INSERT INTO view_cursor AS c (view, shard, pos) \
+               SELECT $1, moved.shard, moved.pos FROM unnest($2::int4[], $3::int8[]) AS moved (shard, pos) \
+               ON CONFLICT (view, shard) DO UPDATE SET pos = greatest(c.pos, excluded.pos)";
+    db.execute(sql, &[&follower, &shards, &ends]).await?;
+    Ok(())
+}
+
+pub(super) async fn unfollow(db: Arc<Line>, follower: &str) -> Result<(), Fault> {
+    db.execute("DELETE FROM view_cursor WHERE view = $1", &[&follower]).await?;
+    Ok(())
+}

@@ -20,11 +20,11 @@ use crate::store::{About, StoreError};
 const APPLICATION_ID: u32 = 0x4f53_544c;
 
 /// Each brings a file from the format of its index to the next.
-const MIGRATIONS: &[&str] =
+pub(super) const MIGRATIONS: &[&str] =
     &[include_str!("../../migrations/sqlite/0001_log.sql"), include_str!("../../migrations/sqlite/0002_runtime.sql")];
 
 /// The newest format that this build knows.
-const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 2;
 
 /// The oldest format that a reader of what this build writes must know.
 const MIN_FORMAT: u32 = 2;
@@ -121,7 +121,7 @@ fn hold(dir: &Path) -> Result<File, StoreError> {
 }
 
 /// Looks at the file without opening it as a database: opening alone may change another program's.
-fn recognise(path: &Path) -> Result<(), StoreError> {
+pub(super) fn recognise(path: &Path) -> Result<(), StoreError> {
     let mut header = Vec::new();
     let file = File::open(path).map_err(|error| of_io(&error, path))?;
     file.take(100).read_to_end(&mut header).map_err(|error| of_io(&error, path))?;

@@ -101,6 +101,31 @@ pub(super) fn leaves(db: &mut Connection, shard: Shard, after: Pos, limit: usize
     })
 }
 
+pub(super) fn followed(db: &mut Connection, follower: &str) -> Result<Vec<(Shard, Pos)>, Fault> {
+    let sql = "SELECT shard, pos FROM view_cursor WHERE view = ? ORDER BY shard";
+    all(db, sql, [follower], |row| Ok((Shard(row.get(0)?), pos(row, 1)?)))
+}
+
+pub(super) fn follow(db: &mut Connection, follower: &str, to: &[(Shard, Pos)]) -> Result<(), Fault> {
+    transact(db, |tx| {
+        let mut put = tx.prepare_cached(
+            "INSERT INTO view_cursor (view, shard, pos) VALUES (?, ?, ?) \
+             ON CONFLICT (view, shard) DO UPDATE SET pos = max(pos, excluded.pos)",
+        )?;
+        for (shard, pos) in to {
+            put.execute(params![follower, shard.0, pos.0.cast_signed()])?;
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn unfollow(db: &mut Connection, follower: &str) -> Result<(), Fault> {
+    transact(db, |tx| {
+        tx.execute("DELETE FROM view_cursor WHERE view = ?", [follower])?;
+        Ok(())
+    })
+}
+
 fn add_spend(tx: &Transaction<'_>, row: &SpendRow) -> Result<(), Fault> {
     let mut add = tx.prepare_cached(
         "INSERT INTO spend (agent, hour, session, what, usd_micros, calls, tokens, external_actions, compute_ms) \

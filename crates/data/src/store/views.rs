@@ -29,6 +29,15 @@ pub trait Views: Send + Sync + 'static {
 
     /// Audit leaves of a shard after a position, in order.
     async fn leaves(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<LeafRow>, StoreError>;
+
+    /// How far a follower from outside has been told of each shard, by its name; in order of the shards.
+    async fn followed(&self, follower: &str) -> Result<Vec<(Shard, Pos)>, StoreError>;
+
+    /// Moves a follower forward in these shards, never back.
+    async fn follow(&self, follower: &str, to: &[(Shard, Pos)]) -> Result<(), StoreError>;
+
+    /// Forgets a follower.
+    async fn unfollow(&self, follower: &str) -> Result<(), StoreError>;
 }
 
 /// A view that has rows of its own.

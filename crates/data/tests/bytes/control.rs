@@ -1,13 +1,13 @@
 //! One example of each control event at least, and of each shape within it that is persisted.
 
-use domain::control::{Applied, ControlEvent, HumanCase, KeyHolder, Kind, Scope};
+use domain::control::{Applied, ControlEvent, HumanCase, KeyHolder, Kind, Scope, Webhook};
 use domain::principal::Autonomy;
 use serde_json::json;
 
 use crate::part::{digest, name, session};
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 9;
+pub(crate) const KINDS: usize = 12;
 
 /// A number per kind, dense.
 pub(crate) fn number(event: &ControlEvent) -> usize {
@@ -21,6 +21,9 @@ pub(crate) fn number(event: &ControlEvent) -> usize {
         ControlEvent::Unfrozen { .. } => 6,
         ControlEvent::CasesImported { .. } => 7,
         ControlEvent::AutonomyGranted { .. } => 8,
+        ControlEvent::WebhookAdded { .. } => 9,
+        ControlEvent::WebhookStopped { .. } => 10,
+        ControlEvent::WebhookDeleted { .. } => 11,
     }
 }
 
@@ -65,5 +68,30 @@ pub(crate) fn examples() -> Vec<ControlEvent> {
         report: (autonomy != Autonomy::Shadow).then(|| digest("report")),
         by: "ana".to_owned(),
     }));
+    all.extend(webhooks());
     all
+}
+
+fn webhooks() -> [ControlEvent; 4] {
+    let added = |webhook| ControlEvent::WebhookAdded { name: name("office"), webhook, by: "admin".to_owned() };
+    let every = Webhook {
+        url: "https://office.example/hook".to_owned(),
+        secret: "OFFICE_SECRET".to_owned(),
+        kinds: Vec::new(),
+        agent: None,
+        allow_private: false,
+        after: "AQAAAAcABw".to_owned(),
+    };
+    let some = Webhook {
+        kinds: vec!["finished".to_owned(), "failed".to_owned()],
+        agent: Some(name("finance")),
+        allow_private: true,
+        ..every.clone()
+    };
+    [
+        added(every),
+        added(some),
+        ControlEvent::WebhookStopped { name: name("office"), reason: "410 Gone".to_owned() },
+        ControlEvent::WebhookDeleted { name: name("office"), by: "admin".to_owned() },
+    ]
 }

@@ -87,6 +87,16 @@ fn every_kind_has_an_example() {
 }
 
 #[test]
+fn the_lists_of_kinds_name_every_kind_and_no_other() {
+    let files = |examples: Vec<String>| examples.into_iter().collect::<std::collections::BTreeSet<_>>();
+    let named = |room: &str, kinds: &[&str]| files(kinds.iter().map(|kind| format!("{room}.{kind}")).collect());
+    let events = files(by_kind("event", "kind", event::examples()).into_keys().collect());
+    assert_eq!(events, named("event", domain::event::Event::KINDS));
+    let control = files(by_kind("control", "kind", control::examples()).into_keys().collect());
+    assert_eq!(control, named("control", domain::control::ControlEvent::KINDS));
+}
+
+#[test]
 fn an_events_name_for_itself_is_the_one_that_is_persisted() {
     for example in event::examples() {
         assert_eq!(serde_json::to_value(&example).unwrap()["kind"], example.kind());

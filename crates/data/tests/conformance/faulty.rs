@@ -193,4 +193,16 @@ impl Views for Faulty {
     async fn leaves(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<LeafRow>, StoreError> {
         self.inner.leaves(shard, after, limit).await
     }
+
+    async fn followed(&self, follower: &str) -> Result<Vec<(Shard, Pos)>, StoreError> {
+        self.inner.followed(follower).await
+    }
+
+    async fn follow(&self, follower: &str, to: &[(Shard, Pos)]) -> Result<(), StoreError> {
+        self.inner.follow(follower, to).await
+    }
+
+    async fn unfollow(&self, follower: &str) -> Result<(), StoreError> {
+        self.inner.unfollow(follower).await
+    }
 }

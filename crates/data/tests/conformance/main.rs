@@ -123,5 +123,6 @@ conformance! {
         an_erased_session_does_not_go_on;
     view:
         a_view_moves_with_its_cursor_or_not_at_all,
-        a_view_is_rebuilt_from_the_start;
+        a_view_is_rebuilt_from_the_start,
+        a_follower_from_outside_moves_forward_and_never_back;
 }

@@ -64,3 +64,16 @@ pub(crate) async fn a_view_is_rebuilt_from_the_start(fixture: Fixture) {
     assert_eq!(fixture.cursor(View::Results, Shard(0)).await.unwrap(), Pos(0));
     assert_eq!(fixture.leaves(Shard(0), Pos(0), 10).await.unwrap().len(), 3);
 }
+
+pub(crate) async fn a_follower_from_outside_moves_forward_and_never_back(fixture: Fixture) {
+    let (hook, other) = ("webhook:office@3", "webhook:shop@4");
+    assert_eq!(fixture.followed(hook).await.unwrap(), []);
+    fixture.follow(hook, &[(Shard(0), Pos(5)), (Shard::CONTROL, Pos(2))]).await.unwrap();
+    fixture.follow(hook, &[(Shard(0), Pos(4))]).await.unwrap();
+    fixture.follow(hook, &[(Shard::CONTROL, Pos(3))]).await.unwrap();
+    fixture.follow(other, &[(Shard(0), Pos(1))]).await.unwrap();
+    assert_eq!(fixture.followed(hook).await.unwrap(), [(Shard(0), Pos(5)), (Shard::CONTROL, Pos(3))]);
+    fixture.unfollow(hook).await.unwrap();
+    assert_eq!(fixture.followed(hook).await.unwrap(), []);
+    assert_eq!(fixture.followed(other).await.unwrap(), [(Shard(0), Pos(1))]);
+}

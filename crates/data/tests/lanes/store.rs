@@ -252,4 +252,16 @@ impl Views for Shelf {
     async fn leaves(&self, _: Shard, _: Pos, _: usize) -> Result<Vec<LeafRow>, StoreError> {
         Err(busy())
     }
+
+    async fn followed(&self, _: &str) -> Result<Vec<(Shard, Pos)>, StoreError> {
+        Err(busy())
+    }
+
+    async fn follow(&self, _: &str, _: &[(Shard, Pos)]) -> Result<(), StoreError> {
+        Err(busy())
+    }
+
+    async fn unfollow(&self, _: &str) -> Result<(), StoreError> {
+        Err(busy())
+    }
 }
