@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::id::Name;
 use domain::session::Phase;
 
-pub(crate) use options::{Audit, Demo, Freeze, Key, KeyKind, Person, Run, Say, Send, Shadow, Up, What};
+pub(crate) use options::{
+    AddWebhook, Audit, Demo, Events, Freeze, Key, KeyKind, Person, Run, Say, Send, Shadow, Up, Webhook, What,
+};
 pub(crate) use word::{By, Since};
 
 /// Runs AI agents as suspendable processes, under identity, policy, budget and approval.
@@ -40,7 +42,7 @@ pub(crate) struct Global {
     /// Act as this person, with the key that `person add` left in the data directory.
     #[arg(long = "as", global = true, value_name = "PERSON")]
     pub acting_as: Option<Name>,
-    /// How to print data, on standard output: table, json or yaml. Talk goes to standard error.
+    /// How to print data, on standard output: table, json, jsonl (a line each) or yaml. Talk goes to standard error.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, hide_possible_values = true)]
     pub output: Format,
 }
@@ -52,6 +54,8 @@ pub(crate) enum Format {
     Table,
     /// For programs.
     Json,
+    /// For programs that read lines: one value each.
+    Jsonl,
     /// For both.
     Yaml,
 }
@@ -131,6 +135,12 @@ pub(crate) enum Command {
         /// The call, as `trace` prints it: a session, a dot and a number.
         call: String,
     },
+    /// Print what happens, as it happens: the event feed.
+    #[command(after_help = examples::EVENTS)]
+    Events(Events),
+    /// Webhooks: who outside is called when something happens.
+    #[command(subcommand, after_help = examples::WEBHOOK)]
+    Webhook(Webhook),
     /// List what waits for people.
     #[command(after_help = examples::INBOX)]
     Inbox,
@@ -195,6 +205,28 @@ pub(crate) enum Command {
     /// Check the log's proofs.
     #[command(subcommand, after_help = examples::AUDIT)]
     Audit(Audit),
+    /// Write a backup of the running server.
+    #[command(after_help = examples::BACKUP)]
+    Backup {
+        /// Where to: a file that does not exist yet.
+        file: PathBuf,
+        /// Leave the keys out: what is in it cannot be read without them.
+        #[arg(long)]
+        without_keys: bool,
+    },
+    /// Read a backup back into an empty data directory (--data), with no server on it.
+    #[command(after_help = examples::RESTORE)]
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Try an upgrade to this version on a copy of an older data directory, which is not touched.
+    #[command(after_help = examples::UPGRADE)]
+    Upgrade {
+        /// The older data directory; a server may be at work on it.
+        #[arg(long, value_name = "OLD-DATA", required = true)]
+        rehearse: PathBuf,
+    },
     /// People and their groups.
     #[command(subcommand, after_help = examples::PERSON)]
     Person(Person),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::args::Global;
 
 pub(crate) use failure::{Failure, Outcome};
-pub(crate) use stream::{Heard, Stream};
+pub(crate) use stream::{Heard, Stream, Told};
 
 /// How long one answer may take. The longest that a server keeps anybody waiting is less than half of it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -92,12 +92,17 @@ impl Client {
         self.ask(Method::DELETE, path, None).await
     }
 
-    /// What is said and done in a session from now on, for as long as it takes.
+    /// What is said and done from now on, for as long as it takes.
     pub(crate) async fn stream(&self, path: &str) -> Outcome<Stream> {
+        Ok(Stream::new(self.bytes(path).await?))
+    }
+
+    /// What is at a path, as bytes that come for as long as it takes.
+    pub(crate) async fn bytes(&self, path: &str) -> Outcome<reqwest::Response> {
         let request = self.request(Method::GET, path)?.timeout(Duration::MAX);
         let response = request.send().await.map_err(|error| self.unreached(error))?;
         if response.status().is_success() {
-            return Ok(Stream::new(response));
+            return Ok(response);
         }
         Err(Failure::refused(response.status().as_u16(), path, &read(response).await?))
     }

@@ -2,8 +2,10 @@
 
 pub(crate) mod apply;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod cost;
 pub(crate) mod demo;
+pub(crate) mod events;
 pub(crate) mod get;
 pub(crate) mod inbox;
 pub(crate) mod init;
@@ -14,6 +16,7 @@ pub(crate) mod shadow;
 pub(crate) mod stop;
 pub(crate) mod trace;
 pub(crate) mod up;
+pub(crate) mod webhook;
 
 use std::str::FromStr;
 

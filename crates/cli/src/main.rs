@@ -46,6 +46,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Ps { agent, phase } => commands::ps::ps(&global, agent, phase).await,
         Command::Trace { session, transcript } => commands::trace::trace(&global, &session, transcript).await,
         Command::Explain { call } => commands::trace::explain(&global, &call).await,
+        Command::Events(events) => commands::events::events(&global, events).await,
+        Command::Webhook(webhook) => commands::webhook::webhook(&global, webhook).await,
         Command::Inbox => commands::inbox::list(&global).await,
         Command::Approve { approval, reason, edit } => {
             commands::inbox::approve(&global, &approval, &reason, edit).await
@@ -56,6 +58,9 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Freeze(freeze) => commands::stop::freeze(&global, &freeze).await,
         Command::Unfreeze(what) => commands::stop::unfreeze(&global, &what).await,
         Command::Cost { by, since } => commands::cost::cost(&global, by, &since).await,
+        Command::Backup { file, without_keys } => commands::backup::backup(&global, &file, without_keys).await,
+        Command::Restore { file } => commands::backup::restore(&global, &file),
+        Command::Upgrade { rehearse } => commands::backup::rehearse(&global, &rehearse).await,
         Command::Audit(args::Audit::Verify) => commands::audit::verify(&global).await,
         Command::Person(person) => commands::people::person(&global, person).await,
         Command::Key(key) => commands::people::key(&global, key).await,

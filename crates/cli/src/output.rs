@@ -65,6 +65,11 @@ impl Busy {
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
         Busy(bar)
     }
+
+    /// Says how far it is.
+    pub(crate) fn say(&self, what: String) {
+        self.0.set_message(what);
+    }
 }
 
 impl Drop for Busy {
@@ -78,16 +83,25 @@ pub(crate) fn print(format: Format, value: &Value, table: impl FnOnce(&Value) ->
     match format {
         Format::Table => data(&table(value)),
         Format::Json => data(&serde_json::to_string_pretty(value)?),
+        Format::Jsonl => lines(value),
         Format::Yaml => data(&serde_saphyr::to_string(value).map_err(anyhow::Error::from)?),
     }
     Ok(())
+}
+
+/// A list as a line for each of its values; anything else as one line.
+fn lines(value: &Value) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| data(&item.to_string())),
+        other => data(&other.to_string()),
+    }
 }
 
 /// Says that something was done: in words to the person, or as a value to a program.
 pub(crate) fn done(format: Format, value: &Value, words: &str) -> Outcome {
     match format {
         Format::Table => talk(words),
-        Format::Json | Format::Yaml => print(format, value, |_| String::new())?,
+        Format::Json | Format::Jsonl | Format::Yaml => print(format, value, |_| String::new())?,
     }
     Ok(())
 }

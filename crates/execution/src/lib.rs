@@ -15,3 +15,4 @@ pub use progress::Progress;
 pub use rehydrate::{FOLD, fold};
 pub use scheduler::Options;
 pub use trigger::{Ask, Triggers};
+pub use turn::head;

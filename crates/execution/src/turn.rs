@@ -8,6 +8,8 @@
 mod commit;
 mod settle;
 
+pub use commit::head;
+
 use std::sync::Arc;
 
 use data::commit::Receipt;

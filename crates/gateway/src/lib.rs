@@ -15,6 +15,7 @@ pub mod scripted_upstream;
 pub mod secret;
 pub mod supervise;
 pub mod upstream;
+pub mod webhook;
 
 pub use door::{Door, LocalCall, Prepared, Ticket};
 pub use scripted_upstream::{Reply, ScriptedUpstream};

@@ -1,8 +1,10 @@
 //! The native REST API: one file per noun. Each decodes, asks a plane, and encodes.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod calls;
 pub(crate) mod cost;
+pub(crate) mod events;
 pub(crate) mod freeze;
 pub(crate) mod health;
 pub(crate) mod inbox;
@@ -12,6 +14,7 @@ pub(crate) mod resources;
 pub(crate) mod results;
 pub(crate) mod sessions;
 pub(crate) mod shadow;
+pub(crate) mod webhooks;
 
 use axum::extract::{Form, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header;

@@ -38,6 +38,14 @@ pub(crate) struct App {
     pub clock: Arc<dyn Clock>,
     pub logins: Arc<Logins>,
     pub views: data::tail::Views,
+    /// Places for those who follow the feed.
+    pub followers: Arc<tokio::sync::Semaphore>,
+    /// Where everything is kept.
+    pub data: Arc<std::path::Path>,
+    /// The place of whoever makes a backup.
+    pub backing_up: Arc<tokio::sync::Semaphore>,
+    /// Webhooks out, and how it goes with them.
+    pub webhooks: crate::webhooks::Parts,
     pub serving: watch::Receiver<Serving>,
     /// Where this server is found.
     pub url: String,

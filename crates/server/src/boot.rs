@@ -29,8 +29,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, Serving};
 use crate::config::{Config, Secrets};
 use crate::console::session::Logins;
-use crate::routes;
-use crate::schedules;
+use crate::{routes, schedules, webhooks};
 
 /// How long answers that are on their way may take once nothing new is done.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -48,6 +47,8 @@ pub struct Running {
     drain: Duration,
     stop: watch::Sender<Serving>,
     serving: JoinHandle<()>,
+    hang_up: watch::Sender<bool>,
+    calling: JoinHandle<()>,
 }
 
 /// Starts a server and returns once it answers.
@@ -71,6 +72,13 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let url = format!("http://{}", listener.local_addr()?);
     let admin_key = admin_key(&gate, &config.data, &url).await?;
     let (stop, serving) = watch::channel(Serving::Open);
+    let webhooks = webhooks::Parts {
+        log: log.clone(),
+        gate: gate.clone(),
+        clock: clock.clone(),
+        secrets: gateway::Secrets::new(config.secrets.0.clone()),
+        statuses: Arc::default(),
+    };
     let app = App {
         log: log.clone(),
         gate,
@@ -78,12 +86,18 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         clock,
         logins: Arc::new(Logins::at(&url)),
         views: views.clone(),
+        followers: Arc::new(tokio::sync::Semaphore::new(crate::api::events::FOLLOWERS)),
+        data: config.data.as_path().into(),
+        backing_up: Arc::new(tokio::sync::Semaphore::new(1)),
+        webhooks: webhooks.clone(),
         serving: serving.clone(),
         url: url.clone(),
     };
     tokio::spawn(schedules::keep(log.clone(), app.gate.clone(), serving.clone()));
+    let (hang_up, hung_up) = watch::channel(false);
+    let calling = tokio::spawn(webhooks::supervise(webhooks, hung_up));
     let serving = tokio::spawn(serve(listener, routes::router(app), serving));
-    Ok(Running { url, admin_key, runtime, gateway, views, log, drain: config.drain, stop, serving })
+    Ok(Running { url, admin_key, runtime, gateway, views, log, drain: config.drain, stop, serving, hang_up, calling })
 }
 
 impl Running {
@@ -97,6 +111,10 @@ impl Running {
         let mut serving = self.serving;
         if tokio::time::timeout(LAST_WORDS, &mut serving).await.is_err() {
             serving.abort();
+        }
+        self.hang_up.send_replace(true);
+        if let Err(error) = self.calling.await {
+            tracing::error!(%error, "the webhooks' task did not end well");
         }
         self.views.stop().await;
         self.log.stop().await;
@@ -176,7 +194,7 @@ fn gateway_door(gate: &Arc<Gate>, clock: &Arc<dyn Clock>, config: &Config) -> ga
 }
 
 /// What only the machine around the control plane knows: prices and secrets.
-fn checks(secrets: &Secrets) -> Checks {
+pub(crate) fn checks(secrets: &Secrets) -> Checks {
     let names: std::collections::BTreeSet<String> = secrets.0.keys().cloned().collect();
     Checks {
         price: Arc::new(models::price_check),

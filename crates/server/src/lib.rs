@@ -3,11 +3,14 @@
 mod api;
 mod app;
 mod auth;
+pub mod backup;
 pub mod boot;
 pub mod config;
 mod console;
 mod error;
 mod metrics;
+pub mod rehearse;
 pub mod routes;
 mod schedules;
 mod stream;
+mod webhooks;

@@ -83,6 +83,51 @@ Examples:
   ostler explain ses_7118b9dzpa41qsdez6a7967f91.5
   ostler explain 7f91.5 -o json";
 
+pub(super) const EVENTS: &str = "\
+Examples:
+  ostler events                        everything that happened, from the beginning
+  ostler events --after now --follow   what happens from now on
+  ostler events --kind finished,failed --agent my-agent -o jsonl
+  ostler events -o jsonl --after CURSOR --follow | my-program
+
+Each event carries the cursor to go on after it: whoever keeps the last one misses nothing. Events
+are told at least once (the same `id` again), in order per session, by hashes and amounts;
+--content adds what was said.";
+
+pub(super) const WEBHOOK: &str = "\
+Examples:
+  ostler webhook add office https://office.example/hook --secret OFFICE_SECRET --kinds finished,failed
+  ostler webhook test office           one call, now; says what came of it
+  ostler webhook list                  how far each is, and what went wrong last
+  ostler webhook delete office
+
+Calls are signed (Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature) with a secret
+of the server: `openssl rand -base64 32`, as OFFICE_SECRET=… in secrets.env of its data directory.
+A call that is not answered with 2xx is made again, later and later, under the same id; 410 ends it.";
+
+pub(super) const BACKUP: &str = "\
+Examples:
+  ostler backup ostler.tar             the store at one instant, keys and checkpoints, read again to check
+  ostler backup store.tar --without-keys
+
+The server goes on meanwhile; it needs as much free space as its store has. The file can be read by
+its owner only. It holds the keys of people and administrators too, but not secrets.env.";
+
+pub(super) const RESTORE: &str = "\
+Examples:
+  ostler restore ostler.tar --data ./restored
+  ostler up --data ./restored
+
+Everything is compared with the hashes of the backup's manifest. What happened after the backup is
+not in it: sessions go on from there, and writes that were under way then wait in the inbox.";
+
+pub(super) const UPGRADE: &str = "\
+Examples:
+  ostler upgrade --rehearse ./data     with the new binary; exit 0: everything would go on as it is
+
+The upgrade itself is `ostler up` with the new binary, after a backup. An older binary refuses a
+directory that a newer one has brought to its format.";
+
 pub(super) const INBOX: &str = "\
 Examples:
   ostler inbox

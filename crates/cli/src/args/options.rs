@@ -87,6 +87,76 @@ pub(crate) struct Send {
     pub after: Option<String>,
 }
 
+/// `ostler events`.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on after this cursor, which an event carried; `now`: only what comes.
+    #[arg(long, value_name = "CURSOR", value_parser = word::cursor)]
+    pub after: Option<String>,
+    /// Only of this agent.
+    #[arg(long)]
+    pub agent: Option<Name>,
+    /// Only of this session, or an unmistakable ending of its id.
+    #[arg(long)]
+    pub session: Option<String>,
+    /// Only of these kinds, between commas: finished, failed, approval_requested, ….
+    #[arg(long, value_name = "KINDS", value_parser = word::kinds)]
+    pub kind: Option<String>,
+    /// What was said and done, too, where you may read it.
+    #[arg(long)]
+    pub content: bool,
+    /// Go on at the end, and after the server was away.
+    #[arg(short, long, overrides_with = "no_follow")]
+    pub follow: bool,
+    /// Stop at the end (as without --follow).
+    #[arg(long)]
+    pub no_follow: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Webhook {
+    /// Have somebody called for what happens from now on.
+    #[command(after_help = examples::WEBHOOK)]
+    Add(AddWebhook),
+    /// List them: how far each is, what went wrong last.
+    List,
+    /// Call somebody no more.
+    Delete {
+        /// Which.
+        name: Name,
+    },
+    /// Send one event of the kind `test`, now and once.
+    Test {
+        /// Which.
+        name: Name,
+    },
+}
+
+/// `ostler webhook add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddWebhook {
+    /// Its name.
+    pub name: Name,
+    /// Where: an https address.
+    #[arg(value_name = "URL")]
+    pub address: String,
+    /// The name of the server's secret that signs: base64 of 24 to 64 bytes, in its environment or secrets.env.
+    #[arg(long, value_name = "NAME")]
+    pub secret: String,
+    /// Only for events of these kinds, between commas.
+    #[arg(long, value_name = "KINDS", value_parser = word::kinds)]
+    pub kinds: Option<String>,
+    /// Only for events of this agent.
+    #[arg(long)]
+    pub agent: Option<Name>,
+    /// Begin behind this cursor of the feed instead of now.
+    #[arg(long, value_name = "CURSOR", value_parser = word::cursor)]
+    pub after: Option<String>,
+    /// Allow an address on this machine or a private network, and plain http.
+    #[arg(long)]
+    pub allow_private: bool,
+}
+
 /// What to freeze.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use domain::control::ControlEvent;
+use domain::event::Event;
 use domain::principal::Autonomy;
 use domain::session::Phase;
 use serde::de::DeserializeOwned;
@@ -61,6 +63,22 @@ pub(super) fn autonomy(text: &str) -> Result<Autonomy, String> {
     named(text, "shadow, supervised or autonomous")
 }
 
+/// A cursor of the feed.
+pub(super) fn cursor(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let word = !text.is_empty() && text.bytes().all(plain);
+    word.then(|| text.to_owned()).ok_or_else(|| "write the cursor of an event, or now".to_owned())
+}
+
+/// Kinds of events, between commas.
+pub(super) fn kinds(text: &str) -> Result<String, String> {
+    let known = || Event::KINDS.iter().chain(ControlEvent::KINDS);
+    match text.split(',').find(|kind| !known().any(|one| one == kind)) {
+        None => Ok(text.to_owned()),
+        Some(_) => Err(format!("kinds are {}", known().copied().collect::<Vec<_>>().join(", "))),
+    }
+}
+
 /// A key's id.
 pub(super) fn key_id(text: &str) -> Result<String, String> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -82,6 +100,13 @@ mod tests {
         for wrong in ["", "h", "24", "-1h", "1y", "1h&by=x"] {
             assert_eq!(Since::from_str(wrong).unwrap_err(), "write 30m, 24h or 7d", "{wrong}");
         }
+    }
+
+    #[test]
+    fn kinds_of_events_are_read_or_listed() {
+        assert_eq!(kinds("finished,applied"), Ok("finished,applied".to_owned()));
+        assert!(kinds("finished,gone").unwrap_err().starts_with("kinds are session_started, "));
+        assert!(cursor("AQ-_9").is_ok() && cursor("a&follow=true").is_err() && cursor("").is_err());
     }
 
     #[test]

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
 
 mod apply;
+mod backup;
 mod demo;
+mod events;
 mod exit_codes;
 mod guide;
 mod identity;
@@ -12,3 +14,4 @@ mod kill_matrix;
 mod shadow;
 mod stage;
 mod up;
+mod webhooks;

@@ -104,16 +104,26 @@ impl Stage {
         stage
     }
 
+    /// An empty directory, with no server on it yet.
+    pub(crate) fn stopped() -> Stage {
+        Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0 }
+    }
+
     /// A server with the demo's agents, files and people.
     pub(crate) fn demo() -> Stage {
         Stage::empty().with_demo()
     }
 
-    pub(crate) fn with_demo(self) -> Stage {
+    /// Puts the demo's files there.
+    pub(crate) fn with_files(&self) {
         for entry in std::fs::read_dir(root().join("examples/demo/data")).unwrap() {
             let file = entry.unwrap().path();
             std::fs::copy(&file, self.path(file.file_name().unwrap().to_str().unwrap())).unwrap();
         }
+    }
+
+    pub(crate) fn with_demo(self) -> Stage {
+        self.with_files();
         let files: Vec<String> = DESCRIPTORS.iter().map(|file| root().join(file).display().to_string()).collect();
         self.run(&["apply", "-f", &files[0], "-f", &files[1]]).with_code(0);
         for (person, group) in PEOPLE {
@@ -124,7 +134,19 @@ impl Stage {
 
     /// Starts the server and waits until it answers.
     pub(crate) fn start(&mut self) {
-        let child = self.up(&[]).stderr(std::fs::File::create(self.path("up.log")).unwrap()).spawn().unwrap();
+        self.start_as(self.up(&[]));
+    }
+
+    /// The same, with the secrets of its directory.
+    pub(crate) fn start_with_secrets(&mut self) {
+        let mut command = ostler();
+        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.dir()).current_dir(self.dir());
+        command.stdout(Stdio::null());
+        self.start_as(command);
+    }
+
+    fn start_as(&mut self, mut command: Command) {
+        let child = command.stderr(std::fs::File::create(self.path("up.log")).unwrap()).spawn().unwrap();
         let (pid, file) = (child.id(), self.path("context.json"));
         self.server = Some(child);
         until("the server is up", || {

@@ -86,7 +86,8 @@ impl Turn {
     }
 }
 
-fn head(session: &Session) -> Head {
+/// What the next look at a session needs without reading its records.
+pub fn head(session: &Session) -> Head {
     Head {
         agent: session.principal.link.agent.clone(),
         revision: session.principal.link.revision,

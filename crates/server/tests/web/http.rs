@@ -51,7 +51,7 @@ pub(crate) async fn ask(host: &str, method: &str, path: &str, headers: &[(&str, 
     let mut stream = send(host, method, path, headers, body).await;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
-    read(&String::from_utf8(bytes).unwrap())
+    read(&String::from_utf8_lossy(&bytes))
 }
 
 /// Asks, and leaves the answer to be read.

@@ -5,13 +5,16 @@
 
 mod browser;
 mod console;
+mod events;
 mod flow;
 mod http;
 mod ingress;
 mod openapi;
 mod people;
+mod receiver;
 mod routes;
 mod signing_in;
 mod stage;
 mod stopping;
 mod upstream;
+mod webhooks;

@@ -83,6 +83,9 @@ spec:
   autonomy: {mode: shadow}
 ";
 
+/// A secret of this server, by the name of `OFFICE_SECRET`.
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 impl Stage {
     /// A server with nothing in it.
     pub(crate) async fn bare() -> Stage {
@@ -182,7 +185,7 @@ pub(crate) fn config_of(dir: &TempDir) -> Config {
     Config {
         data: dir.path().to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
-        secrets: Secrets::default(),
+        secrets: Secrets([("OFFICE_SECRET".to_owned(), SECRET.to_owned())].into()),
         host: config::host(),
         scripted_pace: Duration::ZERO,
         drain: Duration::from_millis(100),
