@@ -206,7 +206,7 @@ async fn events(gate: &Gate, session: SessionId) -> Result<Vec<Event>, ControlEr
 async fn waiting(gate: &Gate, session: SessionId, id: &MailId) -> Result<Option<MailBody>, ControlError> {
     let (log, now) = (gate.log(), gate.clock().now());
     let mail = log.mail(session, now, MAIL_LOOKED_AT).await?;
-    Ok(mail.into_iter().find(|mail| mail.id == *id).map(|found| found.body))
+    Ok(mail.mail.into_iter().find(|mail| mail.id == *id).map(|found| found.body))
 }
 
 fn mail_id(text: &str) -> MailId {

@@ -20,15 +20,15 @@ mod read;
 mod snapshot;
 mod writer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError};
 
 use domain::clock::Clock;
-use domain::id::{MailId, Pos, Seq, SessionId, Shard};
+use domain::id::{Epoch, MailId, Pos, Seq, SessionId, Shard};
 use tokio::sync::{broadcast, mpsc, watch};
 
-pub use crate::commit::mail::{DuePage, Posts};
+pub use crate::commit::mail::{DuePage, MailPage, Posts};
 pub(crate) use crate::commit::read::unpacked;
 pub use crate::commit::read::{Past, Right, Tailed};
 pub use crate::commit::writer::{Loaded, Receipt, SessionWriter};
@@ -149,8 +149,8 @@ impl Log {
         if session == SessionId::CONTROL { Shard::CONTROL } else { session.shard(self.shards()) }
     }
 
-    /// The shards that this node owns, as far as it knows, in order.
-    pub fn owned(&self) -> Vec<Shard> {
+    /// The shards that this node owns, as far as it knows, each with the epoch since which it alone wrote to it.
+    pub fn owned(&self) -> BTreeMap<Shard, Epoch> {
         self.shared().leases.owned()
     }
 

@@ -82,7 +82,7 @@ async fn the_first_format_is_brought_forward_whole() {
     // How its mail is queued was not known: it goes first, and counts against nothing.
     let due = log.due(&[Shard(0)], Timestamp(i64::MAX), None, 10).await.unwrap().rows;
     assert!(matches!(due.as_slice(), [row] if row.class == MailClass::Decision && row.agent.is_empty()));
-    let mail = log.mail(waiting.id, Timestamp(i64::MAX), 10).await.unwrap();
+    let mail = log.mail(waiting.id, Timestamp(i64::MAX), 10).await.unwrap().mail;
     assert!(matches!(mail.as_slice(), [mail] if mail.body == MailBody::Wake && mail.id == due[0].id));
     let agent = "note-keeper".parse().unwrap();
     let noted = log.recall(&agent, Timestamp(0), 10).await.unwrap();

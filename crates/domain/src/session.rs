@@ -15,7 +15,7 @@ use crate::capability::{CapabilityRef, Effect};
 use crate::clock::Timestamp;
 use crate::decision::Wait;
 use crate::id::{CallId, Digest, MailId, SessionId, TraceId};
-use crate::mail::Start;
+use crate::mail::{Start, partition_number};
 use crate::message::{Message, Part, Role};
 use crate::principal::Principal;
 
@@ -226,6 +226,12 @@ impl Session {
         while self.consumed.len() > MAIL_REMEMBERED {
             self.consumed.pop_front();
         }
+    }
+
+    /// The number that its partition goes by.
+    pub fn partition_number(&self) -> Option<u64> {
+        let partition = self.partition.as_ref()?;
+        Some(partition_number(&self.principal.link.agent, partition))
     }
 
     /// Whether the model's turn has come: nothing is open and the last word is not the model's.

@@ -1,15 +1,21 @@
 //! Execution plane: the life of a session. It never knows policy, budgets, approvals or SQL.
 
+mod backlog;
 mod call;
+mod desk;
 pub mod local;
+mod looks;
 pub mod machine;
 pub mod mailbox;
+mod offered;
+mod poke;
 mod progress;
 mod rehydrate;
 mod scheduler;
 mod trigger;
 mod turn;
 
+pub use backlog::Gauge;
 pub use mailbox::{AcceptError, Full, Runtime};
 pub use progress::Progress;
 pub use rehydrate::{FOLD, fold};

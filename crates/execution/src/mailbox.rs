@@ -9,6 +9,8 @@ use domain::id::SessionId;
 use domain::mail::Mail;
 use tokio::sync::broadcast;
 
+use crate::backlog::Gauge;
+use crate::desk::Desk;
 use crate::progress::{Announcer, Progress};
 use crate::scheduler::{self, Options, Parts, Scheduler};
 
@@ -45,16 +47,23 @@ impl Runtime {
     /// Starts the scheduler: it recovers what a crash left, then wakes what has mail.
     pub fn start(log: Log, models: models::Door, gateway: gateway::Door, options: Options) -> Runtime {
         let announcer = Announcer::new();
-        let triggers = options.triggers.clone();
-        let parts = Parts { log: log.clone(), models, gateway, announcer: announcer.clone(), triggers };
+        let desk = Arc::new(Desk::new(log.clone(), models.clone(), options.bounds()));
+        let (heard, triggers, offered) = (announcer.clone(), options.triggers.clone(), Arc::default());
+        let parts = Parts { log: log.clone(), models, gateway, announcer: heard, desk, triggers, offered };
         Runtime { log, announcer, scheduler: Arc::new(scheduler::start(parts, options)) }
     }
 
-    /// Accepts mail: durable when this returns. Posting the same id twice delivers once.
+    /// Accepts mail: durable when this returns. Posting the same id twice delivers once. Messages that are due count
+    /// against the bounds, and are refused at once where one is full.
     pub async fn accept(&self, mail: Mail) -> Result<(), AcceptError> {
-        self.scheduler.room()?;
+        let _place = self.scheduler.room(&mail)?;
         self.log.post(vec![mail]).await?;
         Ok(())
+    }
+
+    /// The bounds, each with its name, and how much of each is in use.
+    pub fn gauges(&self) -> Vec<Gauge> {
+        self.scheduler.gauges()
     }
 
     /// What happens in all sessions from now on.

@@ -2,27 +2,29 @@
 //! It must not know what mail means or what a session does.
 //!
 //! ```text
-//!   mail table ──due──▶ route ──┬─▶ task of session A ──┐
-//!        ▲                      └─▶ task of session B ──┤ ends: forgotten
-//!        └── posted / timer / a task ended ◀────────────┘
+//!   posted here ──told──▶ ┐                            ┌─▶ task of session A ──┐
+//!   mail table ──looks──▶ ├─ backlog ── whose turn? ───┼─▶ task of session B ──┤ rests, with what it has seen
+//!   unfinished at start ─▶┘     ▲                      └─▶ …                   │
+//!                               └────────────────────────────────────────────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data::commit::Log;
 use data::error::DataError;
 use data::store::HeadFilter;
-use domain::clock::Timestamp;
-use domain::id::{MailId, SessionId, Shard};
-use domain::mail::Mail;
+use domain::id::{SessionId, Shard};
 use domain::session::Phase;
-use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::backlog::{Bounds, Gauge, Rested};
+use crate::desk::{Desk, Held};
+use crate::looks::Look;
 use crate::mailbox::Full;
+use crate::offered::Offered;
 use crate::progress::Announcer;
 use crate::trigger::Triggers;
 use crate::turn;
@@ -30,8 +32,14 @@ use crate::turn;
 /// Named bounds of the execution plane.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Sessions in memory at once; more wait in the mail table.
+    /// Sessions in memory at once; more wait in the backlog.
     pub awake: usize,
+    /// More of them, for what people decided alone.
+    pub kept: usize,
+    /// Sessions with mail that the node keeps in mind; more wait in the mail table, and no message is accepted.
+    pub backlog: usize,
+    /// Messages to one session that it has not taken.
+    pub mailbox: u32,
     /// Pieces of mail looked at in one go.
     pub mail_batch: usize,
     /// How long to wait before asking a store that failed again, in milliseconds.
@@ -42,7 +50,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { awake: 256, mail_batch: 1024, retry_ms: 500, triggers: Triggers::default() }
+        Options {
+            awake: 256,
+            kept: 16,
+            backlog: 131_072,
+            mailbox: domain::descriptor::DEFAULT_MAILBOX,
+            mail_batch: 1024,
+            retry_ms: 500,
+            triggers: Triggers::default(),
+        }
     }
 }
 
@@ -53,51 +69,65 @@ pub(crate) struct Parts {
     pub models: models::Door,
     pub gateway: gateway::Door,
     pub announcer: Announcer,
+    pub desk: Arc<Desk>,
     pub triggers: Triggers,
+    pub offered: Arc<Offered>,
 }
 
 /// The running scheduler.
 pub(crate) struct Scheduler {
-    awake: Arc<Mutex<BTreeSet<SessionId>>>,
+    desk: Arc<Desk>,
     stopping: watch::Sender<bool>,
     task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 /// Starts the scheduler's task.
 pub(crate) fn start(parts: Parts, options: Options) -> Scheduler {
-    let awake = Arc::new(Mutex::new(BTreeSet::new()));
+    let desk = parts.desk.clone();
     let (stopping, stop) = watch::channel(false);
+    // Before anybody can post: what is told of a shard that is not served yet would be lost.
+    let moved = desk.moved();
     let stable = Stable {
         parts,
         options,
         stop,
-        awake: awake.clone(),
-        open: BTreeMap::new(),
         tasks: JoinSet::new(),
         names: BTreeMap::new(),
-        parked: BTreeMap::new(),
-        recovering: VecDeque::new(),
+        look: None,
+        to_recover: moved.gained.into_iter().collect(),
+        lost: BTreeSet::new(),
+        claim_at_ms: 0,
     };
     let task = tokio::spawn(stable.run());
-    Scheduler { awake, stopping, task: Mutex::new(Some(task)) }
+    Scheduler { desk, stopping, task: Mutex::new(Some(task)) }
+}
+
+impl Options {
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds { awake: self.awake, kept: self.kept, backlog: self.backlog, mailbox: self.mailbox }
+    }
 }
 
 impl Scheduler {
-    /// Whether more mail can be accepted.
-    pub(crate) fn room(&self) -> Result<(), Full> {
+    /// A place for mail that is to be posted, if there is one.
+    pub(crate) fn room(&self, mail: &domain::mail::Mail) -> Result<Option<Held<'_>>, Full> {
         if *self.stopping.borrow() {
             return Err(Full { bound: "the runtime (it is stopping)", retry_after_ms: 2_000 });
         }
-        Ok(())
+        self.desk.reserve(mail)
     }
 
     pub(crate) fn awake(&self) -> Vec<SessionId> {
-        self.awake.lock().expect("nothing panics while holding this lock").iter().copied().collect()
+        self.desk.awake()
+    }
+
+    pub(crate) fn gauges(&self) -> Vec<Gauge> {
+        self.desk.gauges()
     }
 
     pub(crate) async fn stop(&self, drain: Duration) {
         let _ = self.stopping.send(true);
-        let task = self.task.lock().expect("nothing panics while holding this lock").take();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut task) = task
             && tokio::time::timeout(drain, &mut task).await.is_err()
         {
@@ -110,24 +140,18 @@ impl Scheduler {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// It sleeps, or is over.
-    Rests,
+    Rests(Rested),
     /// The log did not take its records: rehydrate it and try again.
     Again,
     /// Its records cannot be read by this build, or working on it fails badly: it is left alone until the next start.
     Unreadable,
 }
 
-/// How many batches of mail one look goes through at most.
-const MAIL_PAGES: usize = 64;
+/// The longest the scheduler sleeps without a look at the clock, in milliseconds: a clock may step forward.
+const LONGEST_PAUSE_MS: i64 = 60_000;
 
-/// The longest the scheduler sleeps without looking, in milliseconds.
-const LONGEST_PAUSE_MS: i64 = 3_600_000;
-
-/// One session in memory: its way in, and the mail it was handed.
-struct Stall {
-    door: mpsc::UnboundedSender<Mail>,
-    handed: BTreeSet<MailId>,
-}
+/// Of how many partitions it is asked at once who is unfinished.
+const PARTITIONS_ASKED: usize = 256;
 
 /// Waits for word to stop. Without anybody who could give it, waits for ever.
 pub(crate) async fn stop_changed(stop: &mut watch::Receiver<bool>) {
@@ -140,160 +164,147 @@ struct Stable {
     parts: Parts,
     options: Options,
     stop: watch::Receiver<bool>,
-    awake: Arc<Mutex<BTreeSet<SessionId>>>,
-    open: BTreeMap<SessionId, Stall>,
     tasks: JoinSet<Ended>,
     names: BTreeMap<Id, SessionId>,
-    /// Sessions that could not be worked on, and when (monotonic) to try again.
-    parked: BTreeMap<SessionId, i64>,
-    /// Sessions that a crash left at work.
-    recovering: VecDeque<SessionId>,
+    /// The look at the table that goes on, with its number.
+    look: Option<(u64, Look)>,
+    /// Shards whose unfinished sessions nobody has looked for.
+    to_recover: BTreeSet<Shard>,
+    /// Shards that other nodes took, to be had again when they let go.
+    lost: BTreeSet<Shard>,
+    claim_at_ms: i64,
 }
 
 impl Stable {
     async fn run(mut self) {
-        self.find_unfinished().await;
+        let mut owned = self.parts.log.owned_changed();
         while !*self.stop.borrow() {
-            // One instant for both: what falls due after this look is what is waited for.
-            let now = self.parts.log.clock().now();
-            let looked = match self.hand_out(now).await {
-                Ok(()) => self.parts.log.due(&[self.shard()], now, None, 0).await.map(|page| page.next),
-                Err(error) => Err(error),
-            };
-            match looked {
-                Ok(next) => self.wait(next).await,
+            let moved = self.parts.desk.moved();
+            self.lost.extend(moved.lost);
+            self.lost.retain(|shard| !moved.gained.contains(shard));
+            self.to_recover.extend(moved.gained);
+            self.parts.desk.hear();
+            while let Some(ended) = self.tasks.try_join_next_with_id() {
+                self.forget(ended);
+            }
+            self.parts.desk.try_again(self.monotonic_ms());
+            while let Some(go) = self.parts.desk.next() {
+                let handle = self.tasks.spawn(turn::live(self.parts.clone(), go.session, go.poke, self.stop.clone()));
+                self.names.insert(handle.id(), go.session);
+            }
+            match self.read().await {
+                Ok(true) => {}
+                Ok(false) => self.wait(&mut owned, LONGEST_PAUSE_MS).await,
                 Err(error) => {
                     tracing::error!(%error, "the mail could not be read; trying again");
-                    self.wait(Some(now.plus_ms(self.retry_ms()))).await;
+                    self.wait(&mut owned, self.retry_ms()).await;
                 }
             }
         }
-        // Drain: no more mail is handed out; a task that has nothing in flight ends by itself.
-        self.open.clear();
+        // Drain: nobody is woken; a task that has nothing in flight ends by itself.
         while self.tasks.join_next().await.is_some() {}
-    }
-
-    fn shard(&self) -> Shard {
-        Shard(0)
     }
 
     fn retry_ms(&self) -> i64 {
         i64::try_from(self.options.retry_ms).unwrap_or(LONGEST_PAUSE_MS)
     }
 
-    async fn find_unfinished(&mut self) {
-        let filter = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
-        loop {
-            match self.parts.log.heads(filter.clone()).await {
-                Ok(heads) => {
-                    self.recovering = heads.into_iter().map(|(session, ..)| session).collect();
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "unfinished sessions could not be read; trying again");
-                    tokio::time::sleep(Duration::from_millis(self.options.retry_ms)).await;
-                }
-            }
-        }
+    fn monotonic_ms(&self) -> i64 {
+        self.parts.log.clock().monotonic_ms()
     }
 
-    /// Hands due mail to the sessions it is for, waking them as far as there is room.
-    async fn hand_out(&mut self, now: Timestamp) -> Result<(), DataError> {
-        let monotonic_ms = self.parts.log.clock().monotonic_ms();
-        self.parked.retain(|_, until| *until > monotonic_ms);
-        for session in std::mem::take(&mut self.recovering) {
-            if self.open.len() < self.options.awake && !self.is_parked(session) {
-                self.stall(session);
-            } else {
-                self.recovering.push_back(session);
-            }
+    /// Reads what is to be known next. `false`: there is nothing to read now.
+    async fn read(&mut self) -> Result<bool, DataError> {
+        self.claim().await?;
+        if !self.to_recover.is_empty() {
+            self.find_unfinished().await?;
+            return Ok(true);
         }
-        // To the end: mail that was handed out, or whose session is parked, stays where it is and would hide the rest.
-        let mut after = None;
-        for _ in 0..MAIL_PAGES {
-            let page = self.parts.log.due(&[self.shard()], now, after, self.options.mail_batch).await?;
-            let mut sessions: Vec<SessionId> = page.rows.iter().map(|row| row.session).collect();
-            sessions.dedup();
-            for session in sessions {
-                self.hand(session, now).await?;
-            }
-            after = page.next_page;
-            if after.is_none() {
-                break;
-            }
+        let asked = self.parts.desk.partitions_to_ask(PARTITIONS_ASKED);
+        if !asked.is_empty() {
+            self.ask_who_is_unfinished(&asked).await?;
+            return Ok(true);
         }
-        Ok(())
+        if self.look.is_none() {
+            self.look = self.parts.desk.look();
+        }
+        self.turn_page().await
     }
 
-    async fn hand(&mut self, session: SessionId, now: Timestamp) -> Result<(), DataError> {
-        let room = self.open.contains_key(&session) || self.open.len() < self.options.awake;
-        if !room || self.is_parked(session) {
+    async fn turn_page(&mut self) -> Result<bool, DataError> {
+        let Some((number, look)) = &mut self.look else { return Ok(false) };
+        let (shards, from) = (self.parts.desk.owned(), look.from.clone());
+        let page = self.parts.log.due(&shards, look.now, from, self.options.mail_batch).await?;
+        if self.parts.desk.page(*number, &page) {
+            look.from = page.next_page;
+        } else {
+            self.look = None;
+        }
+        Ok(true)
+    }
+
+    /// Has lost shards again: where nodes share the store, the log sees to that.
+    async fn claim(&mut self) -> Result<(), DataError> {
+        if self.parts.log.shares_store() {
+            self.lost.clear();
+        }
+        if self.lost.is_empty() || self.monotonic_ms() < self.claim_at_ms {
             return Ok(());
         }
-        for mail in self.parts.log.mail(session, now, self.options.mail_batch).await? {
-            let stall = self.stall(session);
-            if stall.handed.insert(mail.id.clone()) {
-                // A task that just ended is replaced when its end is seen; its mail is still in the table.
-                let _ = stall.door.send(mail);
+        self.claim_at_ms = self.monotonic_ms().saturating_add(self.retry_ms());
+        self.parts.log.claim(self.lost.iter().copied().collect()).await
+    }
+
+    /// What a crash, or another node, left at work.
+    async fn find_unfinished(&mut self) -> Result<(), DataError> {
+        let filter = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
+        let heads = self.parts.log.heads(filter).await?;
+        let shards = std::mem::take(&mut self.to_recover);
+        for (session, head, _) in heads {
+            if shards.contains(&self.parts.log.shard_of(session)) {
+                self.parts.desk.recover(session, head.agent.as_str(), head.partition);
             }
         }
         Ok(())
     }
 
-    fn is_parked(&self, session: SessionId) -> bool {
-        self.parked.contains_key(&session)
+    async fn ask_who_is_unfinished(&self, partitions: &[u64]) -> Result<(), DataError> {
+        let phases = vec![Phase::Ready, Phase::Running, Phase::Suspended];
+        let filter = HeadFilter { phases, partitions: partitions.to_vec(), ..HeadFilter::default() };
+        let heads = self.parts.log.heads(filter).await?;
+        let found: Vec<_> =
+            heads.into_iter().filter_map(|(session, head, _)| Some((head.partition?, session))).collect();
+        self.parts.desk.unfinished(partitions, &found);
+        Ok(())
     }
 
-    fn stall(&mut self, session: SessionId) -> &mut Stall {
-        let Stable { parts, stop, awake, open, tasks, names, .. } = self;
-        open.entry(session).or_insert_with(|| {
-            let (door, mail) = mpsc::unbounded_channel();
-            let handle = tasks.spawn(turn::live(parts.clone(), session, mail, stop.clone()));
-            names.insert(handle.id(), session);
-            awake.lock().expect("nothing panics while holding this lock").insert(session);
-            Stall { door, handed: BTreeSet::new() }
-        })
-    }
-
-    /// Waits until there may be something to hand out: at the latest when mail is `next` due.
-    async fn wait(&mut self, next: Option<Timestamp>) {
+    /// Waits until there may be something to do, at most so long.
+    async fn wait(&mut self, owned: &mut watch::Receiver<()>, longest_ms: i64) {
         let clock = self.parts.log.clock();
-        let retry = self.parked.values().map(|until| until.saturating_sub(clock.monotonic_ms())).min();
-        let due_in = next.map_or(LONGEST_PAUSE_MS, |due| due.since_ms(clock.now()));
-        let pause = due_in.min(retry.unwrap_or(LONGEST_PAUSE_MS)).clamp(1, LONGEST_PAUSE_MS);
-        let posted = self.parts.log.mail_posted().notified();
+        let idle_ms = self.parts.desk.idle_for_ms(clock.now(), clock.monotonic_ms());
+        let claim_ms = if self.lost.is_empty() { longest_ms } else { self.claim_at_ms - clock.monotonic_ms() };
+        let pause_ms = idle_ms.min(claim_ms).min(longest_ms).max(1);
         // In this order, so that mail that keeps coming keeps nobody from being forgotten.
         tokio::select! {
             biased;
             () = stop_changed(&mut self.stop) => {}
-            Some(ended) = self.tasks.join_next_with_id() => {
-                match ended {
-                    Ok((id, ended)) => self.forget(id, ended),
-                    Err(error) => {
-                        tracing::error!(%error, "a session's task ended badly; it is left alone until the next start");
-                        self.forget(error.id(), Ended::Unreadable);
-                    }
-                }
-            }
-            () = posted => {}
-            () = tokio::time::sleep(Duration::from_millis(pause.unsigned_abs())) => {}
+            Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
+            Ok(()) = owned.changed() => {}
+            () = self.parts.log.mail_posted().notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs())) => {}
         }
     }
 
-    fn forget(&mut self, task: Id, ended: Ended) {
+    fn forget(&mut self, ended: Result<(Id, Ended), JoinError>) {
+        let (task, ended) = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "a session's task ended badly; it is left alone until the next start");
+            (error.id(), Ended::Unreadable)
+        });
         let Some(session) = self.names.remove(&task) else { return };
-        self.awake.lock().expect("nothing panics while holding this lock").remove(&session);
-        self.open.remove(&session);
         match ended {
-            Ended::Rests => {}
-            Ended::Again => {
-                let until = self.parts.log.clock().monotonic_ms().saturating_add(self.retry_ms());
-                self.parked.insert(session, until);
-                self.recovering.push_back(session);
-            }
-            Ended::Unreadable => {
-                self.parked.insert(session, i64::MAX);
-            }
+            Ended::Rests(rested) => self.parts.desk.rested(session, rested),
+            Ended::Again => self.parts.desk.failed(session, self.monotonic_ms().saturating_add(self.retry_ms())),
+            Ended::Unreadable => self.parts.desk.leave_alone(session),
         }
     }
 }

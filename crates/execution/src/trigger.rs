@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use data::error::DataError;
 use domain::clock::Timestamp;
 use domain::id::Name;
-use domain::mail::{Firing, Mail};
+use domain::mail::{Firing, Mail, MailBody};
 use futures::future::BoxFuture;
 
 use crate::scheduler::Parts;
@@ -58,7 +58,8 @@ impl fmt::Debug for Triggers {
 }
 
 /// Does what a tick is for, and throws it away. `false`: not now; the tick is still there.
-pub(crate) async fn ticked(parts: &Parts, agent: &Name, trigger: &Name, tick: &Mail) -> Result<bool, DataError> {
+pub(crate) async fn ticked(parts: &Parts, tick: &Mail) -> Result<bool, DataError> {
+    let MailBody::Tick { agent, trigger } = &tick.body else { return discard(parts, tick).await };
     let Some(ask) = &parts.triggers.ask else { return discard(parts, tick).await };
     let Some(Firing { mail, skipped }) = ask(agent.clone(), trigger.clone(), tick.due).await else { return Ok(false) };
     let due = tick.due;

@@ -6,6 +6,7 @@
 //! ```
 
 mod commit;
+mod inbox;
 mod settle;
 
 pub use commit::head;
@@ -18,19 +19,22 @@ use data::rows::Rows;
 use domain::capability::Offer;
 use domain::clock::Timestamp;
 use domain::event::Event;
-use domain::id::{Digest, SessionId};
-use domain::mail::{Mail, MailBody};
+use domain::id::SessionId;
+use domain::mail::{Mail, MailBody, MailClass};
 use domain::session::{CallState, Phase};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
+use crate::backlog::Rested;
 use crate::call::{self, Landed, Ready};
 use crate::machine::{self, Look, Rest};
+use crate::poke::Poke;
 use crate::rehydrate::{self, Awake};
 use crate::scheduler::{self, Ended, Parts};
 use crate::trigger;
+use crate::turn::inbox::Inbox;
 
 /// How much mail one commit consumes, in bytes, before the rest waits for the next.
 const MAIL_AT_ONCE: usize = 4 << 20;
@@ -46,8 +50,11 @@ struct Turn {
     turns: u32,
     rows: Rows,
     cause: String,
+    inbox: Inbox,
     /// How much mail the next commit consumes, in bytes.
     taken_bytes: usize,
+    /// How many messages it consumes.
+    taken_messages: u32,
     worked_since_ms: i64,
     waited_ms: i64,
 }
@@ -68,14 +75,9 @@ enum Stop {
 }
 
 /// A session's life from its first mail until it rests.
-pub(crate) async fn live(
-    parts: Parts,
-    id: SessionId,
-    mail: mpsc::UnboundedReceiver<Mail>,
-    stop: watch::Receiver<bool>,
-) -> Ended {
-    match work(parts, id, mail, stop).await {
-        Ok(()) => Ended::Rests,
+pub(crate) async fn live(parts: Parts, id: SessionId, poke: Arc<Poke>, stop: watch::Receiver<bool>) -> Ended {
+    match work(parts, Inbox::new(id, poke), id, stop).await {
+        Ok(rested) => Ended::Rests(rested),
         Err(Stop::Data(error @ (DataError::UnknownEvent { .. } | DataError::Damaged { .. }))) => {
             tracing::error!(session = %id, %error, "the session's records cannot be read; it is left alone");
             Ended::Unreadable
@@ -96,24 +98,24 @@ pub(crate) async fn live(
     }
 }
 
-async fn work(
-    parts: Parts,
-    id: SessionId,
-    mut mail: mpsc::UnboundedReceiver<Mail>,
-    mut stop: watch::Receiver<bool>,
-) -> Result<(), Stop> {
-    let Some(mut turn) = Turn::wake(parts, id, &mut mail, &stop).await? else {
-        return Ok(());
+async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiver<bool>) -> Result<Rested, Stop> {
+    let (mut turn, mail) = match Turn::wake(parts, inbox, id).await? {
+        Ok(awake) => awake,
+        Err(rested) => return Ok(rested),
     };
+    let mut mail = Some(mail);
     let mut flights: FuturesUnordered<BoxFuture<'static, Landed>> = FuturesUnordered::new();
     loop {
         // Who stops takes no mail: a timer that nobody acted on would be consumed for nothing.
         let stopping = *stop.borrow();
-        while !stopping
-            && turn.taken_bytes < MAIL_AT_ONCE
-            && let Ok(piece) = mail.try_recv()
-        {
-            turn.receive(piece).await;
+        match mail.take() {
+            Some(_) if stopping => return Ok(turn.rested()),
+            Some(mail) => turn.receive_all(mail).await,
+            None if !stopping && turn.inbox.has_news() => {
+                let mail = turn.inbox.read(&turn.parts.log, &turn.rows.consumed).await?;
+                turn.receive_all(mail).await;
+            }
+            None => {}
         }
         if turn.awake.session.phase == Phase::Killed {
             flights.clear();
@@ -126,16 +128,19 @@ async fn work(
             flights.extend(ready.into_iter().map(|call| call::perform(&turn.parts, call, receipt.clone())));
         }
         if flights.is_empty() {
-            if stopping || mail.is_empty() {
-                return Ok(());
+            if stopping || !turn.inbox.has_news() {
+                return Ok(turn.rested());
             }
+            continue;
+        }
+        if turn.inbox.has_news() && !stopping {
             continue;
         }
         let waits_from = turn.monotonic_ms();
         tokio::select! {
             biased;
             Some(landed) = flights.next() => turn.land(landed),
-            Some(piece) = mail.recv(), if !stopping => turn.receive(piece).await,
+            () = turn.inbox.news(), if !stopping => {}
             () = scheduler::stop_changed(&mut stop) => {}
         }
         turn.waited_ms += turn.monotonic_ms() - waits_from;
@@ -143,40 +148,30 @@ async fn work(
 }
 
 impl Turn {
-    /// Rehydrates the session, or starts it if its first mail says how. `None`: there is nothing to do.
-    async fn wake(
-        parts: Parts,
-        id: SessionId,
-        mail: &mut mpsc::UnboundedReceiver<Mail>,
-        stop: &watch::Receiver<bool>,
-    ) -> Result<Option<Turn>, Stop> {
+    /// Rehydrates the session, or starts it if its mail says how; with the mail to begin with. `Err`: there is nothing
+    /// to do.
+    async fn wake(parts: Parts, mut inbox: Inbox, id: SessionId) -> Result<Result<(Turn, Vec<Mail>), Rested>, Stop> {
         let worked_since_ms = parts.log.clock().monotonic_ms();
         let mut rows = Rows::default();
-        let mut first = None;
         let right = parts.log.right(id);
-        let awake = match rehydrate::rehydrate(&parts.log, id).await {
+        let (past, mail) = tokio::join!(rehydrate::rehydrate(&parts.log, id), inbox.read(&parts.log, &[]));
+        let mut mail = mail?;
+        let awake = match past {
             Ok(Some(awake)) => awake,
             Err(DataError::Erased { .. }) => {
                 // What it said was erased: nothing can be added to it, and nobody is told anything by its mail.
-                if let Some(piece) = next_mail(mail, stop).await {
-                    parts.log.discard(id, vec![piece.id]).await?;
-                }
-                return Ok(None);
+                return throw_away(&parts, inbox, id, mail).await.map(Err);
             }
             Err(error) => return Err(error.into()),
             Ok(None) => {
-                let Some(piece) = next_mail(mail, stop).await else { return Ok(None) };
-                if let MailBody::Tick { agent, trigger } = &piece.body {
-                    let done = trigger::ticked(&parts, agent, trigger, &piece).await?;
-                    return if done { Ok(None) } else { Err(Stop::NotNow) };
-                }
-                let MailBody::Message { start, .. } = &piece.body else {
-                    parts.log.discard(id, vec![piece.id]).await?;
-                    return Ok(None);
+                let first = mail.iter().position(|piece| matches!(piece.body, MailBody::Message { .. }));
+                let Some(first) = first.map(|at| mail.remove(at)) else {
+                    return throw_away(&parts, inbox, id, mail).await.map(Err);
                 };
+                let MailBody::Message { start, .. } = &first.body else { unreachable!("it is a message") };
                 let (event, session) = rehydrate::start(id, start, parts.log.clock().now());
                 rows.events.push(event);
-                first = Some(piece);
+                mail.insert(0, first);
                 Awake { session, writer: parts.log.begin_under(right, id) }
             }
         };
@@ -188,15 +183,21 @@ impl Turn {
             turns,
             rows,
             cause: String::new(),
+            inbox,
             taken_bytes: 0,
+            taken_messages: 0,
             worked_since_ms,
             waited_ms: 0,
         };
         turn.recover();
-        if let Some(piece) = first {
-            turn.receive(piece).await;
-        }
-        Ok(Some(turn))
+        Ok(Ok((turn, mail)))
+    }
+
+    /// How it is when it comes to rest.
+    fn rested(&self) -> Rested {
+        let session = &self.awake.session;
+        let unfinished = matches!(session.phase, Phase::Ready | Phase::Running | Phase::Suspended);
+        Rested { seen: self.inbox.seen(), partition: session.partition_number(), unfinished }
     }
 
     fn now(&self) -> Timestamp {
@@ -223,17 +224,34 @@ impl Turn {
         self.rows.merge(rows);
     }
 
+    /// Takes mail, as much as one commit may consume.
+    async fn receive_all(&mut self, mail: Vec<Mail>) {
+        for piece in mail {
+            if self.taken_bytes >= MAIL_AT_ONCE {
+                self.inbox.left_some();
+                return;
+            }
+            self.receive(piece).await;
+        }
+    }
+
     /// Takes one piece of mail: what it causes is committed with its consumption.
     async fn receive(&mut self, mail: Mail) {
         let mut events = machine::receive(&self.awake.session, &mail);
+        let is_message = u32::from(mail.body.class() == MailClass::Message);
         let wakes = matches!(mail.body, MailBody::Wake) && self.rows.consumed.is_empty();
         if events.is_empty() && !(wakes && self.is_due(mail.due)) {
             // Where this fails, the mail is still in the table, and means nothing the next time either.
-            if let Err(error) = self.parts.log.discard(mail.session, vec![mail.id]).await {
-                tracing::warn!(%error, "mail that says nothing any more could not be thrown away");
+            match self.parts.log.discard(mail.session, vec![mail.id.clone()]).await {
+                Ok(()) => self.parts.desk.taken(mail.session, is_message),
+                Err(error) => {
+                    tracing::warn!(%error, "mail that says nothing any more could not be thrown away");
+                    self.inbox.is_useless(mail.id);
+                }
             }
             return;
         }
+        self.taken_messages += is_message;
         self.taken_bytes += serde_json::to_vec(&mail.body).map_or(0, |bytes| bytes.len());
         events.iter_mut().for_each(|event| self.settle_ended(event));
         if !matches!(mail.body, MailBody::Message { .. }) {
@@ -306,16 +324,15 @@ impl Turn {
         if let Some(offers) = &self.offers {
             return Ok(offers.clone());
         }
-        let offers = self.parts.gateway.offers(&self.awake.session.principal).await;
-        let json = serde_json::to_value(&*offers).expect("offers are plain JSON");
-        let text = domain::canonical::to_string(&json);
-        let hash = Digest::of(text.as_bytes());
-        if self.awake.session.offers != Some(hash) {
-            self.rows.texts.push(text);
-            self.happen(Event::CapabilitiesOffered { offers: hash });
+        let principal = &self.awake.session.principal;
+        let offers = self.parts.gateway.offers(principal).await;
+        let listed = self.parts.offered.listed(principal.link.revision, offers);
+        if self.awake.session.offers != Some(listed.hash) {
+            self.rows.texts.push(listed.text.clone());
+            self.happen(Event::CapabilitiesOffered { offers: listed.hash });
         }
-        self.offers = Some(offers.clone());
-        Ok(offers)
+        self.offers = Some(listed.offers.clone());
+        Ok(listed.offers.clone())
     }
 
     fn come_to_rest(&mut self) {
@@ -350,13 +367,24 @@ impl Turn {
     }
 }
 
-async fn next_mail(mail: &mut mpsc::UnboundedReceiver<Mail>, stop: &watch::Receiver<bool>) -> Option<Mail> {
-    let mut stop = stop.clone();
-    tokio::select! {
-        biased;
-        piece = mail.recv() => piece,
-        () = scheduler::stop_changed(&mut stop) => None,
+/// Mail to a session that there is not, or that was erased: a schedule's tick becomes what it is for, and the rest says
+/// nothing to anybody.
+async fn throw_away(parts: &Parts, mut inbox: Inbox, id: SessionId, mut mail: Vec<Mail>) -> Result<Rested, Stop> {
+    while !mail.is_empty() {
+        let (ticks, useless): (Vec<_>, Vec<_>) =
+            mail.into_iter().partition(|piece| matches!(piece.body, MailBody::Tick { .. }));
+        for tick in ticks {
+            if !trigger::ticked(parts, &tick).await? {
+                return Err(Stop::NotNow);
+            }
+        }
+        let ids: Vec<_> = useless.into_iter().map(|piece| piece.id).collect();
+        if !ids.is_empty() {
+            parts.log.discard(id, ids).await?;
+        }
+        mail = if inbox.has_news() { inbox.read(&parts.log, &[]).await? } else { Vec::new() };
     }
+    Ok(Rested { seen: inbox.seen(), partition: None, unfinished: false })
 }
 
 impl From<DataError> for Stop {

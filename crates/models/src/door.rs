@@ -10,7 +10,7 @@ mod perform;
 mod plan;
 mod session;
 
-pub use session::Brief;
+pub use session::{Brief, Limits};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

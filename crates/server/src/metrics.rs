@@ -32,6 +32,11 @@ pub(crate) async fn show(State(app): State<App>, _: Who) -> ApiResult<Response> 
     PHASES.iter().for_each(|phase| page.sample("ostler_sessions", Some(("phase", phase)), in_phase(phase)));
     page.add("ostler_sessions_awake", "gauge", "Sessions in memory.");
     page.sample("ostler_sessions_awake", NO_LABEL, app.runtime.awake().len());
+    page.add("ostler_bound", "gauge", "How much of each named bound is in use; without an agent, of the node.");
+    let gauges = app.runtime.gauges();
+    gauges.iter().for_each(|gauge| page.bound("ostler_bound", gauge, gauge.now));
+    page.add("ostler_bound_limit", "gauge", "How much of each named bound there is.");
+    gauges.iter().for_each(|gauge| page.bound("ostler_bound_limit", gauge, gauge.limit));
     page.add("ostler_inbox_items", "gauge", "What waits for people: consent to a call, or word of a write in doubt.");
     page.sample("ostler_inbox_items", Some(("item", "approval")), inbox.len() - in_doubt);
     page.sample("ostler_inbox_items", Some(("item", "in_doubt")), in_doubt);
@@ -61,6 +66,11 @@ impl Page {
         let label = label.map(|(name, is)| format!("{{{name}=\"{is}\"}}")).unwrap_or_default();
         let _ = writeln!(self.0, "{name}{label} {value}");
     }
+
+    fn bound(&mut self, name: &str, gauge: &execution::Gauge, value: u64) {
+        let of = if gauge.agent.is_empty() { String::new() } else { format!(",agent=\"{}\"", gauge.agent) };
+        let _ = writeln!(self.0, "{name}{{bound=\"{}\"{of}}} {value}", gauge.bound);
+    }
 }
 
 #[cfg(test)]
@@ -73,8 +83,12 @@ mod tests {
         page.add("ostler_things", "gauge", "Things.");
         page.sample("ostler_things", Some(("kind", "good")), 3);
         page.sample("ostler_things", NO_LABEL, 4);
+        let of_node = execution::Gauge { bound: "awake", agent: String::new(), now: 3, limit: 256 };
+        page.bound("ostler_bound", &of_node, of_node.now);
+        page.bound("ostler_bound", &execution::Gauge { agent: "clerk".to_owned(), ..of_node.clone() }, of_node.limit);
         let expected = "# HELP ostler_things Things.\n# TYPE ostler_things gauge\n\
-                        ostler_things{kind=\"good\"} 3\nostler_things 4\n";
+                        ostler_things{kind=\"good\"} 3\nostler_things 4\n\
+                        ostler_bound{bound=\"awake\"} 3\nostler_bound{bound=\"awake\",agent=\"clerk\"} 256\n";
         assert_eq!(page.0, expected);
     }
 }

@@ -174,7 +174,8 @@ impl Node {
     async fn look(&self) -> Result<Look, DataError> {
         let at_work = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
         let unfinished = self.log.heads(at_work).await?;
-        let due = self.log.due(&self.log.owned(), self.log.clock().now(), None, 1).await?.rows;
+        let shards: Vec<_> = self.log.owned().into_keys().collect();
+        let due = self.log.due(&shards, self.log.clock().now(), None, 1).await?.rows;
         let rests = self.runtime.awake().is_empty() && unfinished.is_empty() && due.is_empty();
         Ok(if rests { Look::Rests } else { Look::Works })
     }

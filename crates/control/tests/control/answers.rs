@@ -43,7 +43,7 @@ async fn waiting() -> (House, ApprovalRequest) {
 }
 
 async fn mail(house: &House) -> Vec<Mail> {
-    house.log.mail(house.principal().link.session, house.clock.now(), 10).await.unwrap()
+    house.log.mail(house.principal().link.session, house.clock.now(), 10).await.unwrap().mail
 }
 
 fn yes() -> Answer {

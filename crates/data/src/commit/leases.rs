@@ -37,9 +37,9 @@ impl Leases {
         self.lock().get(&shard).copied()
     }
 
-    /// Which they are, and a way to hear when that changes, which counts as changed until it is looked at.
-    pub(super) fn owned(&self) -> Vec<Shard> {
-        self.lock().keys().copied().collect()
+    /// Which they are, each with the epoch since which nobody else wrote to it.
+    pub(super) fn owned(&self) -> BTreeMap<Shard, Epoch> {
+        self.lock().iter().map(|(shard, held)| (*shard, held.since)).collect()
     }
 
     pub(super) fn held(&self) -> Vec<Lease> {
@@ -58,6 +58,7 @@ impl Leases {
         same
     }
 
+    /// Woken when that changes.
     pub(super) fn changed(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

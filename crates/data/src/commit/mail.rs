@@ -35,6 +35,15 @@ pub struct DuePage {
     pub next: Option<Timestamp>,
 }
 
+/// One look at a session's mail.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MailPage {
+    /// What is due, in order.
+    pub mail: Vec<Mail>,
+    /// Whether that is all of it.
+    pub all: bool,
+}
+
 /// What was posted here since the last look, durably: by callers, and by commits.
 #[derive(Debug, Default)]
 pub struct Posts {
@@ -76,16 +85,16 @@ impl Log {
         Ok(DuePage { rows, next_page, next })
     }
 
-    /// What is due for one session, as much as fits in `limit`: what people decided first, each in the order of due
-    /// time and then of posting. What cannot be read is left out, and said once; it stays where it is.
-    pub async fn mail(&self, session: SessionId, now: Timestamp, limit: usize) -> Result<Vec<Mail>, DataError> {
+    /// What is due for one session, `limit` pieces and a few more at most: what people decided first, each in the
+    /// order of due time and then of posting. What cannot be read is left out, and said once; it stays where it is.
+    pub async fn mail(&self, session: SessionId, now: Timestamp, limit: usize) -> Result<MailPage, DataError> {
         let (shard, mut limit) = (self.shard_of(session), limit.max(1));
         loop {
             let rows = self.store().mail(session, shard, now, limit).await?;
             let all = rows.len() < limit;
             let mail: Vec<Mail> = rows.into_iter().filter_map(|row| readable(self.shared(), row)).collect();
             if all || !mail.is_empty() {
-                return Ok(mail);
+                return Ok(MailPage { mail, all });
             }
             // Nothing but what cannot be read: it must not hide the rest.
             limit = limit.saturating_mul(4);

@@ -8,7 +8,6 @@ use data::record::Stamp;
 use data::rows::{Head, Rows};
 use domain::event::Event;
 use domain::id::Seq;
-use domain::mail::partition_number;
 use domain::session::Session;
 
 use super::{Stop, Turn};
@@ -57,6 +56,8 @@ impl Turn {
         self.rows = Rows::default();
         self.cause.clear();
         self.taken_bytes = 0;
+        let messages = std::mem::take(&mut self.taken_messages);
+        self.parts.desk.taken(self.awake.session.id, messages);
     }
 
     /// Whether a commit whose answer was lost has happened: the log knows, once it can be read.
@@ -97,6 +98,6 @@ pub fn head(session: &Session) -> Head {
         waits_on: machine::waits_on(session),
         scripted: session.scripted,
         mode: session.principal.mode(),
-        partition: session.partition.as_ref().map(|key| partition_number(&session.principal.link.agent, key)),
+        partition: session.partition_number(),
     }
 }

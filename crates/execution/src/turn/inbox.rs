@@ -1,0 +1,75 @@
+//! A session's mail, as its task reads it: page by page, what it has not taken yet. It must not know what mail means.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use data::commit::{Log, MailPage};
+use data::error::DataError;
+use domain::id::{MailId, SessionId};
+use domain::mail::{Mail, MailClass};
+
+use crate::poke::Poke;
+
+/// How many pieces of mail are read at once.
+const PAGE: usize = 32;
+
+/// The mail of one session.
+pub(super) struct Inbox {
+    session: SessionId,
+    poke: Arc<Poke>,
+    /// How often it was poked when it last read.
+    seen: u64,
+    /// Whether the table has more than was taken.
+    more: bool,
+    /// What says nothing and could not be thrown away.
+    useless: BTreeSet<MailId>,
+}
+
+impl Inbox {
+    pub(super) fn new(session: SessionId, poke: Arc<Poke>) -> Self {
+        Inbox { session, poke, seen: 0, more: true, useless: BTreeSet::new() }
+    }
+
+    /// How often it was poked when it last read.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Whether there may be something to read.
+    pub(super) fn has_news(&self) -> bool {
+        self.more || self.poke.count() > self.seen
+    }
+
+    /// Waits until there may be.
+    pub(super) async fn news(&self) {
+        if !self.more {
+            self.poke.more_than(self.seen).await;
+        }
+    }
+
+    /// That what was read was not all taken.
+    pub(super) fn left_some(&mut self) {
+        self.more = true;
+    }
+
+    /// That a piece of mail says nothing and could not be thrown away.
+    pub(super) fn is_useless(&mut self, mail: MailId) {
+        self.useless.insert(mail);
+    }
+
+    /// What is due and neither in `taken` nor known as useless. While another of its partition is at work: no messages.
+    pub(super) async fn read(&mut self, log: &Log, taken: &[MailId]) -> Result<Vec<Mail>, DataError> {
+        // Before the table: what comes after this is read the next time.
+        let seen = self.poke.count();
+        let messages = self.poke.messages_allowed();
+        let now = log.clock().now().max(self.poke.due());
+        let MailPage { mut mail, all } = log.mail(self.session, now, PAGE + taken.len() + self.useless.len()).await?;
+        mail.retain(|piece| {
+            let may = messages || piece.body.class() != MailClass::Message;
+            may && !taken.contains(&piece.id) && !self.useless.contains(&piece.id)
+        });
+        self.seen = seen;
+        self.more = !all && !mail.is_empty();
+        Ok(mail)
+    }
+}
