@@ -2,8 +2,10 @@
 //! once and then a third; when the script is over it says so. It looks at nothing but the conversation, so that a call
 //! that is repeated gets the same answer.
 
+use std::sync::Arc;
+
 use domain::call::Stop;
-use domain::message::Role;
+use domain::message::{Message, Role};
 use models::provider::Request;
 use models::scripted::Reply;
 use serde_json::json;
@@ -18,10 +20,33 @@ pub fn reply(request: &Request) -> Reply {
     if script == "for ever" {
         return Reply::text(format!("round {round}")).using("look", json!({"item": format!("{round}")}));
     }
+    if script == "count" {
+        return count(messages.get(asked..).unwrap_or_default(), round);
+    }
     match script.split(" | ").nth(round) {
         Some("too long") => Reply::text("and so on").stopping(Stop::Length),
         Some(step) if !step.is_empty() => step.split(" & ").fold(because(step), using),
         Some(_) | None => Reply::text(format!("Done: {script}")),
+    }
+}
+
+/// Reads a number that all its agent's sessions remember, and writes the next: another that does so meanwhile is lost.
+fn count(since: &[Arc<Message>], round: usize) -> Reply {
+    let counting = Reply::text("Counting.");
+    match round {
+        0 => counting.using("recall", json!({"query": "count"})),
+        1 => {
+            let recalled = since.last().map(|last| last.words()).unwrap_or_default();
+            let items = recalled.lines().filter_map(|line| {
+                let (id, number) = (line.split(' ').next()?, line.rsplit_once("count ")?.1);
+                Some((id, number.parse::<u64>().ok()?))
+            });
+            let items: Vec<_> = items.collect();
+            let next = items.iter().map(|(_, number)| number + 1).max().unwrap_or(1);
+            let forgotten = items.iter().fold(counting, |reply, (id, _)| reply.using("forget", json!({"id": id})));
+            forgotten.using("remember", json!({"text": format!("count {next}")}))
+        }
+        _ => Reply::text("Counted."),
     }
 }
 
