@@ -120,6 +120,13 @@ pub(crate) enum Command {
         #[arg(long, value_parser = word::phase)]
         phase: Option<Phase>,
     },
+    /// Show what runs: agents at work, what they cost beside what they may, and how the node does.
+    #[command(after_help = examples::TOP)]
+    Top {
+        /// Show it once; where nobody watches, that is all there is.
+        #[arg(long)]
+        once: bool,
+    },
     /// Show what a session did: a tree of steps, or a transcript.
     #[command(after_help = examples::TRACE)]
     Trace {

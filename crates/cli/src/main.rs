@@ -44,6 +44,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Run(run) => commands::run::run(&global, run).await,
         Command::Send(send) => commands::run::send(&global, send).await,
         Command::Ps { agent, phase } => commands::ps::ps(&global, agent, phase).await,
+        Command::Top { once } => commands::top::top(&global, once).await,
         Command::Trace { session, transcript } => commands::trace::trace(&global, &session, transcript).await,
         Command::Explain { call } => commands::trace::explain(&global, &call).await,
         Command::Events(events) => commands::events::events(&global, events).await,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use data::commit::Log;
 use data::error::ControlError as NotRecorded;
 use data::rows::Rows;
-use domain::budget::{Amounts, Hold};
+use domain::budget::{Amounts, BudgetKey, Hold, Meter, Window};
 use domain::clock::{Clock, Timestamp};
 use domain::control::ControlEvent;
 use domain::decision::{DecidedAt, Refusal, RefusedBy};
@@ -151,6 +151,18 @@ impl Gate {
             self.holdings().drawn(&budget, window_start, total);
         }
         Ok(())
+    }
+
+    /// An agent's budgets, each with its cap and what is held of it in the window that runs.
+    pub fn balances(&self, agent: &Name) -> Vec<((Meter, Window), i64, Balance)> {
+        let registry = self.registry();
+        let Some(entry) = registry.agent(agent) else { return Vec::new() };
+        let (now, holdings) = (self.now(), self.holdings());
+        let balance = |(&(meter, window), &cap): (&(Meter, Window), &i64)| {
+            let budget = BudgetKey { agent: agent.clone(), meter, window };
+            ((meter, window), cap, holdings.balance(&budget, window.start(now)))
+        };
+        entry.rules.caps.iter().map(balance).collect()
     }
 
     /// What an agent has and what it lacks; empty if there is no such agent.

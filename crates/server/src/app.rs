@@ -40,6 +40,8 @@ pub(crate) struct App {
     pub views: data::tail::Views,
     /// Places for those who follow the feed.
     pub followers: Arc<tokio::sync::Semaphore>,
+    /// What `top` remembers between two looks.
+    pub looks: Arc<crate::api::top::Looks>,
     /// Where everything is kept.
     pub data: Arc<std::path::Path>,
     /// The place of whoever makes a backup.

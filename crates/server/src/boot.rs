@@ -26,6 +26,7 @@ use execution::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::api::top::Looks;
 use crate::app::{App, Serving};
 use crate::config::{Config, Secrets};
 use crate::console::session::Logins;
@@ -87,6 +88,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         logins: Arc::new(Logins::at(&url)),
         views: views.clone(),
         followers: Arc::new(tokio::sync::Semaphore::new(crate::api::events::FOLLOWERS)),
+        looks: Arc::new(Looks::begin(&log)),
         data: config.data.as_path().into(),
         backing_up: Arc::new(tokio::sync::Semaphore::new(1)),
         webhooks: webhooks.clone(),

@@ -12,5 +12,6 @@ pub(crate) mod page;
 pub(crate) mod session;
 pub(crate) mod sessions;
 mod step;
+pub(crate) mod top;
 pub(crate) mod transcript;
 mod words;

@@ -128,6 +128,15 @@ Examples:
 The upgrade itself is `ostler up` with the new binary, after a backup. An older binary refuses a
 directory that a newer one has brought to its format.";
 
+pub(super) const TOP: &str = "\
+Examples:
+  ostler top                           again each second; q and Enter, or Ctrl-C, ends it
+  ostler top --once
+  ostler top -o json | jq .node.rss_bytes
+
+queued: messages that are due, of as many as the agent may have. Calls and usd are those of the hour
+and the day (UTC) that run, beside the cap where there is one.";
+
 pub(super) const INBOX: &str = "\
 Examples:
   ostler inbox

@@ -13,5 +13,6 @@ mod identity;
 mod kill_matrix;
 mod shadow;
 mod stage;
+mod top;
 mod up;
 mod webhooks;

@@ -16,5 +16,6 @@ mod routes;
 mod signing_in;
 mod stage;
 mod stopping;
+mod top;
 mod upstream;
 mod webhooks;
