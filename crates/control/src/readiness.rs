@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::capability::CapabilityRef;
-use domain::descriptor::{Model, ModelProvider, Protocol};
+use domain::descriptor::{Model, ModelProvider, On, Protocol};
 use domain::id::Name;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,10 @@ pub fn of(registry: &Registry, checks: &Checks, agent: &Name) -> Vec<Condition> 
     for used in &entry.rules.tools {
         conditions.extend(capability(registry, checks, used));
     }
+    conditions.extend(entry.descriptor.spec.triggers.iter().filter_map(|trigger| match &trigger.on {
+        On::Webhook { secret, .. } => Some(secret_of(checks, secret, &format!("the webhook {}", trigger.name))),
+        On::Cron { .. } => None,
+    }));
     // Two tools of one server lack the same secret once.
     let mut each = Vec::new();
     for condition in conditions {
@@ -120,7 +124,9 @@ fn secret_of(checks: &Checks, secret: &str, whose: &str) -> Condition {
     if (checks.secret)(secret) {
         return has(format!("The secret {secret} of {whose} is there."));
     }
-    let next = format!("{secret}=… ostler up   # or a line {secret}=… in secrets.env of the data directory, mode 0600");
+    // A shell takes no name with a dash.
+    let begin = if secret.contains('-') { String::new() } else { format!("{secret}=… ") };
+    let next = format!("{begin}ostler up   # with a line {secret}=… in secrets.env of the data directory, mode 0600");
     lacks(format!("The secret {secret} of {whose} is not there."), next)
 }
 

@@ -248,7 +248,7 @@ fn bare(call: CallId, trace: &Trace, index: usize) -> Explanation {
         _ => index,
     };
     let intent = trace.steps[..before].iter().rev().find_map(|step| match &step.what {
-        What::Message { from, mail, text } => {
+        What::Message { from, mail, text, .. } => {
             let (from, mail, text) = (from.clone(), mail.clone(), text.clone());
             Some(RootIntent { from, mail, text, at: step.at, seq: step.seq })
         }

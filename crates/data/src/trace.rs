@@ -29,6 +29,7 @@ mod text;
 mod transcript;
 mod tree;
 
+pub use text::asker;
 pub(crate) use text::{cost as spoken_cost, instant as spoken_instant, one_line};
 pub use transcript::render_transcript;
 pub use tree::render_tree;
@@ -132,6 +133,10 @@ pub enum What {
         mail: MailId,
         /// What they wrote.
         text: String,
+        /// Where it came from.
+        origin: Origin,
+        /// How far it is trusted to instruct: no more than its least trusted part.
+        trust: Trust,
     },
     /// The model was asked.
     Model(Box<ModelCall>),

@@ -116,6 +116,9 @@ pub struct OpenCall {
     pub state: CallState,
     /// Since when its budget has been tied up, without a break.
     pub waiting_since: Option<Timestamp>,
+    /// When the timer that it is of is over, once that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<Timestamp>,
     /// How many attempts were cut off by a freeze or a suspension.
     #[serde(default)]
     pub stopped: u16,

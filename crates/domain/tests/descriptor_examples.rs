@@ -12,7 +12,7 @@ use domain::principal::Autonomy;
 use serde_json::json;
 
 const ARTICLE: &str = include_str!("../../../examples/reconciliation-finance.yaml");
-const SHIPPED: [(&str, &str); 7] = [
+const SHIPPED: [(&str, &str); 8] = [
     ("reconciliation-finance.yaml", ARTICLE),
     ("demo/parts.yaml", include_str!("../../../examples/demo/parts.yaml")),
     ("demo/vendor-helpdesk.yaml", include_str!("../../../examples/demo/vendor-helpdesk.yaml")),
@@ -20,6 +20,7 @@ const SHIPPED: [(&str, &str); 7] = [
     ("demo/aging-reporter.yaml", include_str!("../../../examples/demo/aging-reporter.yaml")),
     ("demo/note-keeper.yaml", include_str!("../../../examples/demo/note-keeper.yaml")),
     ("real/anthropic.yaml", include_str!("../../../examples/real/anthropic.yaml")),
+    ("triggers.yaml", include_str!("../../../examples/triggers.yaml")),
 ];
 
 fn read(path: &str, text: &str) -> Vec<Descriptor> {

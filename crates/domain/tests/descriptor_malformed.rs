@@ -90,6 +90,11 @@ fn what_starts_an_agent_and_what_runs_side_by_side_is_checked_when_it_is_applied
         ("concurrency: {one_per: partition}".to_owned(), 17, "`one_per` partition needs a `key`"),
         ("concurrency: {key: input.a}".to_owned(), 17, "`key` means nothing without `one_per: partition`"),
         ("concurrency: {one_per: partition, key: body.a}".to_owned(), 42, "paths begin with `input`"),
+        (
+            format!("triggers: [{{{cron}}}]\n  concurrency: {{one_per: partition, key: input.a}}"),
+            14,
+            "gives no `concurrency.key`",
+        ),
         ("concurrency: {activ: 2}".to_owned(), 17, "did you mean `active`?"),
         ("concurrency: {queue: 0}".to_owned(), 24, "a whole number from 1"),
     ] {

@@ -224,6 +224,7 @@ fn compare(validator: &jsonschema::Validator, value: &Value, path: &str) {
             "paths begin with",
             "tool named",
             "trigger named",
+            "gives no",
             "needs a memory",
             "cron",
             "time zone",

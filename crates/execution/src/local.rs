@@ -3,9 +3,11 @@
 
 mod calculate;
 mod memory;
+mod timer;
 
 use data::rows::Rows;
 use domain::call::{CallOutcome, Settlement};
+use domain::decision::{Wait, WaitFor};
 use domain::event::Event;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use domain::session::Session;
@@ -30,10 +32,23 @@ impl Said {
 /// Performs it and adds its outcome to the rows of its intent.
 pub(crate) async fn perform(parts: &Parts, session: &Session, mut rows: Rows, local: LocalCall) -> Rows {
     let name = local.capability.name().as_str();
+    let now = parts.log.clock().now();
     let said = match name {
         "remember" | "recall" | "forget" => memory::perform(parts, session, &local).await,
         "calculate" => Said::plain(calculate::perform(&local.arguments)),
-        "now" => Said::plain(Ok(parts.log.clock().now().to_string())),
+        "now" => Said::plain(Ok(now.to_string())),
+        "timer" => {
+            let settled = session.open.get(&local.call.ordinal).and_then(|open| open.timer);
+            match timer::perform(&local.arguments, settled, now) {
+                timer::Told::Said(text) => Said::plain(text),
+                timer::Told::Until(until) => {
+                    // Nothing is done yet: what it held is given back, and the gate is asked again then.
+                    parts.gateway.undo(&rows);
+                    let wait = Wait { why: WaitFor::Timer, until: Some(until) };
+                    return Rows::of(Event::CallWaits { call: local.call, model: false, wait });
+                }
+            }
+        }
         other => Said::plain(Err(format!("there is no internal capability {other}"))),
     };
     let (text, error) = match said.text {

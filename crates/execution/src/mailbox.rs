@@ -13,6 +13,7 @@ use crate::backlog::Gauge;
 use crate::desk::Desk;
 use crate::progress::{Announcer, Progress};
 use crate::scheduler::{self, Options, Parts, Scheduler};
+use crate::trigger::Triggers;
 
 /// A bound that is full: nothing was accepted; try again later.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +41,7 @@ pub enum AcceptError {
 pub struct Runtime {
     log: Log,
     announcer: Announcer,
+    triggers: Triggers,
     scheduler: Arc<Scheduler>,
 }
 
@@ -48,9 +50,10 @@ impl Runtime {
     pub fn start(log: Log, models: models::Door, gateway: gateway::Door, options: Options) -> Runtime {
         let announcer = Announcer::new();
         let desk = Arc::new(Desk::new(log.clone(), models.clone(), options.bounds()));
-        let (heard, triggers, offered) = (announcer.clone(), options.triggers.clone(), Arc::default());
+        let kept = options.triggers.clone();
+        let (heard, triggers, offered) = (announcer.clone(), kept.clone(), Arc::default());
         let parts = Parts { log: log.clone(), models, gateway, announcer: heard, desk, triggers, offered };
-        Runtime { log, announcer, scheduler: Arc::new(scheduler::start(parts, options)) }
+        Runtime { log, announcer, triggers: kept, scheduler: Arc::new(scheduler::start(parts, options)) }
     }
 
     /// Accepts mail: durable when this returns. Posting the same id twice delivers once. Messages that are due count
@@ -69,6 +72,11 @@ impl Runtime {
     /// What happens in all sessions from now on.
     pub fn watch(&self) -> broadcast::Receiver<(SessionId, Progress)> {
         self.announcer.watch()
+    }
+
+    /// What became of schedules that fell due.
+    pub fn triggers(&self) -> &Triggers {
+        &self.triggers
     }
 
     /// The sessions in memory.

@@ -13,7 +13,7 @@ pub(crate) struct Internal {
     schema: fn() -> Value,
 }
 
-static INTERNAL: [Internal; 5] = [
+static INTERNAL: [Internal; 6] = [
     Internal {
         name: "calculate",
         description: "Computes an arithmetic expression: + - * / with decimals and parentheses. Use it for any sum, \
@@ -50,6 +50,17 @@ static INTERNAL: [Internal; 5] = [
                       conversation. Do not remember passwords or keys.",
         effect: Effect::Write,
         schema: || text_argument("text", "the fact, in one or a few sentences", 8000),
+    },
+    Internal {
+        name: "timer",
+        description: "Waits: for some time, or until an instant, at most 366 days. Nothing else happens in this \
+                      conversation meanwhile. It answers with the time once it is over. Say either `for` or `until`.",
+        effect: Effect::Read,
+        schema: || {
+            let length = json!({"type": "string", "maxLength": 20, "description": "such as 30s, 15m, 4h or 2d"});
+            let until = json!({"type": "string", "maxLength": 60, "description": "such as 2026-12-01T09:00Z"});
+            json!({"type": "object", "properties": {"for": length, "until": until}, "additionalProperties": false})
+        },
     },
 ];
 

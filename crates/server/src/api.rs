@@ -15,6 +15,7 @@ pub(crate) mod results;
 pub(crate) mod sessions;
 pub(crate) mod shadow;
 pub(crate) mod top;
+pub(crate) mod triggers;
 pub(crate) mod webhooks;
 
 use axum::extract::{Form, FromRequest, FromRequestParts, Path, Query, Request};

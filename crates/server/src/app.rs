@@ -12,6 +12,7 @@ use domain::session::Session;
 use execution::{Progress, Runtime};
 use tokio::sync::{broadcast, watch};
 
+use crate::config::Secrets;
 use crate::console::session::Logins;
 use crate::error::{ApiError, ApiResult};
 
@@ -49,6 +50,8 @@ pub(crate) struct App {
     /// Webhooks out, and how it goes with them.
     pub webhooks: crate::webhooks::Parts,
     pub serving: watch::Receiver<Serving>,
+    /// Secrets by name: those that webhooks are signed with.
+    pub secrets: Arc<Secrets>,
     /// Where this server is found.
     pub url: String,
 }

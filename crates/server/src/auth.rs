@@ -19,10 +19,10 @@ use crate::console::{page, session};
 use crate::error::{ApiError, ApiResult};
 
 /// The only ways in without a key or a console session: exact paths, and prefixes that end with `/`.
-pub(crate) const OPEN_ROUTES: &[&str] = &["/healthz", "/readyz", "/login", "/static/", "/.well-known/"];
+pub(crate) const OPEN_ROUTES: &[&str] = &["/healthz", "/readyz", "/login", "/static/", "/.well-known/", "/hooks/"];
 
 /// Paths that speak to programs; all others are pages.
-const FOR_PROGRAMS: &[&str] = &["/healthz", "/readyz", "/metrics", "/api/", "/.well-known/"];
+const FOR_PROGRAMS: &[&str] = &["/healthz", "/readyz", "/metrics", "/api/", "/.well-known/", "/hooks/"];
 
 /// Whether a path is one of the ways in without a key.
 pub(crate) fn is_open(path: &str) -> bool {

@@ -93,6 +93,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         backing_up: Arc::new(tokio::sync::Semaphore::new(1)),
         webhooks: webhooks.clone(),
         serving: serving.clone(),
+        secrets: Arc::new(config.secrets),
         url: url.clone(),
     };
     tokio::spawn(schedules::keep(log.clone(), app.gate.clone(), serving.clone()));

@@ -62,6 +62,18 @@ impl ApiError {
         Self::bad(format!("the body could not be read: {reason}"), "send it again")
     }
 
+    /// More was sent than is taken here.
+    pub(crate) fn too_large(most: usize) -> Self {
+        let reason = format!("the body is larger than {most} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", reason, "send less at once")
+    }
+
+    /// Nothing here is signed like this. What is wrong is not said.
+    pub(crate) fn bad_signature() -> Self {
+        let next = "sign it as Standard Webhooks says, with the trigger's secret and the time of now";
+        Self::new(StatusCode::UNAUTHORIZED, "bad_signature", "this request is not signed for anything here", next)
+    }
+
     /// No key was shown.
     pub(crate) fn no_key() -> Self {
         let next = "send `Authorization: Bearer KEY`; the admin key is in context.json of the data directory";

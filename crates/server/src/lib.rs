@@ -8,6 +8,7 @@ pub mod boot;
 pub mod config;
 mod console;
 mod error;
+mod hooks;
 mod metrics;
 pub mod rehearse;
 pub mod routes;

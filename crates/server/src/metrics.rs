@@ -37,6 +37,10 @@ pub(crate) async fn show(State(app): State<App>, _: Who) -> ApiResult<Response> 
     gauges.iter().for_each(|gauge| page.bound("ostler_bound", gauge, gauge.now));
     page.add("ostler_bound_limit", "gauge", "How much of each named bound there is.");
     gauges.iter().for_each(|gauge| page.bound("ostler_bound_limit", gauge, gauge.limit));
+    let (fired, skipped) = (app.runtime.triggers().fired(), app.runtime.triggers().skipped());
+    page.add("ostler_schedules_total", "counter", "Schedules that fell due since start, by what came of it.");
+    page.sample("ostler_schedules_total", Some(("came", "started")), fired);
+    page.sample("ostler_schedules_total", Some(("came", "skipped")), skipped);
     page.add("ostler_inbox_items", "gauge", "What waits for people: consent to a call, or word of a write in doubt.");
     page.sample("ostler_inbox_items", Some(("item", "approval")), inbox.len() - in_doubt);
     page.sample("ostler_inbox_items", Some(("item", "in_doubt")), in_doubt);

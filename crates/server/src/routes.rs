@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use crate::api::{self, audit, calls, cost, freeze, health, inbox, messages, people, resources, sessions, shadow};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{auth, console, metrics, stream};
+use crate::{auth, console, hooks, metrics, stream};
 
 /// The largest body a request may carry, in bytes.
 pub const BODY_LIMIT: usize = 8 << 20;
@@ -115,6 +115,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/webhooks", |at| on(at, api::webhooks::add)),
     delete("/api/webhooks/{name}", |at| on(at, api::webhooks::delete)),
     post("/api/webhooks/{name}/test", |at| on(at, api::webhooks::test)),
+    // Signed by somebody else.
+    post("/hooks/{agent}/{trigger}", |at| on(at, hooks::receive)),
     // The console.
     get("/", |at| on(at, console::inventory::show)),
     get("/sessions", |at| on(at, console::sessions::list)),

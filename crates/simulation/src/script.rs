@@ -65,6 +65,7 @@ fn using(reply: Reply, part: &str) -> Reply {
         "remember" => reply.using("remember", json!({"text": rest})),
         "recall" => reply.using("recall", json!({"query": rest})),
         "calculate" => reply.using("calculate", json!({"expression": rest})),
+        "timer" => reply.using("timer", json!({"for": rest})),
         "now" => reply.using("now", json!({})),
         "garbled" => reply.using_malformed("look", "{\"item\": "),
         "unfit" => reply.using("look", json!({"item": 7})),

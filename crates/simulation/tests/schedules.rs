@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use control::{apply, people};
 use data::store::HeadFilter;
+use domain::call::CallOutcome;
 use domain::clock::Clock;
 use domain::control::{Kind, Scope};
 use domain::descriptor::parse_file;
+use domain::event::Event;
+use domain::mail::{Mail, MailBody};
+use domain::message::{Message, Origin, Role};
 use domain::principal::Caller;
 use domain::session::Phase;
 use simulation::World;
@@ -23,7 +27,7 @@ const HOUR: u64 = 60 * MINUTE;
 async fn clerk(node: &Node, cron: &str, item: &str) {
     let text = format!(
         "apiVersion: agent.os/v1\nkind: Agent\nmetadata: {{name: clerk, owner: finance}}\nspec:\n  \
-         model: {{provider: thinker, name: small, max_output_tokens: 200}}\n  tools: [mcp://gateway/look]\n  \
+         model: {{provider: thinker, name: small, max_output_tokens: 200}}\n  tools: [mcp://gateway/look, internal://timer]\n  \
          triggers: [{{name: hourly, cron: \"{cron}\", input: {{look: {item}}}}}]\n"
     );
     let descriptors = parse_file("clerk.yaml", &text, &|_| None).unwrap();
@@ -135,6 +139,47 @@ fn an_agent_that_is_frozen_when_its_schedule_falls_due_is_passed_over_and_goes_o
         pass(HOUR).await;
         assert!(node.rests().await);
         assert_eq!(keys(&started(node).await), ["22T10:00"]);
+    });
+}
+
+/// Has the clerk wait for two hours; what it holds meanwhile, and what it is told.
+#[test]
+fn a_session_that_waits_on_a_timer_sleeps_and_is_woken_once_restarts_and_freezes_in_between() {
+    let world = World::new(0);
+    let session = world.live(async |node| {
+        clerk(node, "0 0 1 1 *", "books").await;
+        let start = node.start_of(&name("clerk"), "waits");
+        let session = start.principal.link.session;
+        let message = Message::text(Role::Person, Origin::Person, "timer 2h");
+        let body = MailBody::Message { start: Box::new(start), from: None, message };
+        let mail = Mail { id: "m".parse().unwrap(), session, due: world.clock.now(), body };
+        node.runtime.accept(mail).await.unwrap();
+        assert!(node.rests().await);
+        let (head, _) = node.log.head(session).await.unwrap().unwrap();
+        assert_eq!((head.phase, head.waits_on.as_str()), (Phase::Suspended, "timer"));
+        assert!(node.runtime.awake().is_empty());
+        session
+    });
+    let session = session.unwrap();
+    let what = Scope::Agent { agent: name("clerk") };
+    world.live(async |node| {
+        pass(110 * MINUTE).await;
+        people::freeze(&node.gate, &Caller::Admin, &what, "an odd answer").await.unwrap();
+        pass(20 * MINUTE).await;
+        people::unfreeze(&node.gate, &Caller::Admin, &what).await.unwrap();
+        pass(5 * MINUTE).await;
+        assert!(node.rests().await);
+        let (head, _) = node.log.head(session).await.unwrap().unwrap();
+        assert_eq!(head.phase, Phase::Finished, "it waited two hours once, and did not begin anew");
+        let past = node.log.past(session).await.unwrap().unwrap();
+        let events: Vec<_> = past.records.into_iter().flat_map(|record| record.events.unwrap()).collect();
+        let count = |kind: &str| events.iter().filter(|event| event.kind() == kind).count();
+        assert_eq!((count("call_requested"), count("call_answered")), (1, 1));
+        let told = events.iter().find_map(|event| match event {
+            Event::CallAnswered { outcome: CallOutcome::Answered { message, .. }, .. } => Some(message.words()),
+            _ => None,
+        });
+        assert!(told.is_some_and(|told| told.contains("is over")));
     });
 }
 

@@ -100,9 +100,27 @@ fn one_in_words(resource: &Value) -> String {
             out.push_str(&format!("        next: {}\n", text(condition, "next")));
         }
     }
+    items(&resource["triggers"]).iter().for_each(|trigger| out.push_str(&trigger_in_words(trigger)));
     let descriptor = serde_saphyr::to_string(&resource["descriptor"]).unwrap_or_default();
     out.push_str("descriptor\n");
     descriptor.lines().for_each(|line| out.push_str(&format!("  {line}\n")));
+    out
+}
+
+fn trigger_in_words(trigger: &Value) -> String {
+    let mut out = format!("  trigger   {}: {}\n", text(trigger, "name"), text(trigger, "on"));
+    let next: Vec<_> = items(&trigger["next"]).iter().filter_map(Value::as_str).collect();
+    if !next.is_empty() {
+        out.push_str(&format!("    next    {}\n", next.join(", ")));
+    }
+    if let Some(last) = trigger.get("last") {
+        out.push_str(&format!(
+            "    last    {} {} ({})\n",
+            text(last, "since"),
+            text(last, "session"),
+            text(last, "phase")
+        ));
+    }
     out
 }
 

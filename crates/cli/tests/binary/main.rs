@@ -9,6 +9,7 @@ mod demo;
 mod events;
 mod exit_codes;
 mod guide;
+mod hooks;
 mod identity;
 mod kill_matrix;
 mod shadow;

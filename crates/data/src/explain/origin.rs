@@ -25,7 +25,7 @@ pub struct ArgumentOrigin {
 impl ArgumentOrigin {
     /// Whether all that it was found in may have been written by a stranger.
     pub fn only_untrusted(&self) -> bool {
-        self.sources.iter().all(|source| matches!(source, Source::Capability { trusted: false, .. }))
+        self.sources.iter().all(Source::is_untrusted)
     }
 }
 
@@ -45,6 +45,11 @@ pub enum Source {
         /// Who asked, where it was a person.
         who: Option<Name>,
         /// The mail that brought it.
+        mail: MailId,
+    },
+    /// A webhook brought it: whoever holds its secret wrote it.
+    Webhook {
+        /// The mail that it came by.
         mail: MailId,
     },
     /// The descriptor's instructions say it.
@@ -67,6 +72,22 @@ pub enum Source {
     },
     /// It was found nowhere: the model made it.
     Model,
+}
+
+impl Source {
+    /// Whether a stranger may have written it.
+    fn is_untrusted(&self) -> bool {
+        match self {
+            Source::Webhook { .. } | Source::Capability { trusted: false, .. } => true,
+            Source::Edited { .. }
+            | Source::Request { .. }
+            | Source::Instructions
+            | Source::Default
+            | Source::Capability { trusted: true, .. }
+            | Source::Memory { .. }
+            | Source::Model => false,
+        }
+    }
 }
 
 /// Something the model had before it.
@@ -104,7 +125,10 @@ fn heard(call: &CapabilityCall, trace: &Trace, instructions: &str) -> Vec<Heard>
     let (mut said, mut returned) = (Vec::new(), Vec::new());
     for step in &trace.steps {
         match &step.what {
-            What::Message { from, mail, text } => {
+            What::Message { mail, text, trust: Trust::Untrusted, .. } => {
+                returned.push(Heard { text: text.clone(), source: Source::Webhook { mail: mail.clone() } });
+            }
+            What::Message { from, mail, text, .. } => {
                 said.push(Heard {
                     text: text.clone(),
                     source: Source::Request { who: from.clone(), mail: mail.clone() },
@@ -124,7 +148,7 @@ fn heard(call: &CapabilityCall, trace: &Trace, instructions: &str) -> Vec<Heard>
         }
     }
     said.push(Heard { text: instructions.to_owned(), source: Source::Instructions });
-    returned.sort_by_key(|heard| matches!(heard.source, Source::Capability { trusted: false, .. }));
+    returned.sort_by_key(|heard| heard.source.is_untrusted());
     said.extend(returned);
     said
 }

@@ -131,6 +131,7 @@ fn source(source: &Source) -> String {
         Source::Edited { person, approval } => format!("written by {person} at consent {approval}"),
         Source::Request { who: Some(who), .. } => format!("in what {who} asked"),
         Source::Request { who: None, mail } => format!("in what {mail} asked"),
+        Source::Webhook { mail } => format!("brought by the webhook mail {mail} (untrusted)"),
         Source::Instructions => "in the agent's instructions".to_owned(),
         Source::Default => "a default of the capability's schema".to_owned(),
         Source::Capability { call, name, trusted: true } => format!("returned by {name} in call {}", call.ordinal),

@@ -7,7 +7,7 @@ use domain::clock::Timestamp;
 use domain::event::{Event, Resolution};
 use domain::id::CallId;
 use domain::mail::Start;
-use domain::message::{Content, Message};
+use domain::message::{Content, Message, Origin, Trust};
 use domain::session::Session;
 
 use super::{CapabilityCall, Consent, ModelCall, Resolved, Said, State, Step, Trace, What};
@@ -109,7 +109,10 @@ impl Folding {
             Event::SessionStarted { .. } | Event::CapabilitiesOffered { .. } => {}
             Event::MessageReceived { mail, from, message } => {
                 let (from, mail, text) = (from.clone(), mail.clone(), message.words());
-                self.push(envelope, What::Message { from, mail, text });
+                let origin = message.parts.last().map_or(Origin::Person, |part| part.origin);
+                let doubted = message.parts.iter().any(|part| part.trust == Trust::Untrusted);
+                let trust = if doubted { Trust::Untrusted } else { Trust::Trusted };
+                self.push(envelope, What::Message { from, mail, text, origin, trust });
             }
             Event::ModelRequested { .. } | Event::CallRequested { .. } | Event::CallRecorded { .. } => {
                 self.intended(envelope, event);

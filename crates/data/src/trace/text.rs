@@ -3,6 +3,8 @@
 use domain::clock::Timestamp;
 use domain::decision::{Wait, WaitFor};
 use domain::event::Resolution;
+use domain::id::Name;
+use domain::message::Origin;
 use domain::money::UsdMicros;
 use domain::principal::Mode;
 use serde_json::Value;
@@ -208,4 +210,16 @@ pub(super) fn resolved(resolved: &Resolved) -> String {
         Resolution::Abandon => "let it be".to_owned(),
     };
     format!("{} says at {}: {said}", resolved.person, instant(resolved.at))
+}
+
+/// Who asked, in words.
+pub fn asker(person: Option<&Name>, origin: Origin) -> String {
+    match (person, origin) {
+        (Some(person), _) => person.to_string(),
+        (None, Origin::Webhook) => "a webhook (untrusted)".to_owned(),
+        (None, Origin::Descriptor) => "a schedule".to_owned(),
+        (None, Origin::Person | Origin::Model | Origin::Capability | Origin::Memory | Origin::Runtime) => {
+            "an administrator".to_owned()
+        }
+    }
 }

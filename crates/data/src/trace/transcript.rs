@@ -1,6 +1,6 @@
 //! A trace as a conversation to read: who said what, why each thing was done, who allowed it, and what came back.
 
-use super::text::{capability, consent, cost, duration, heading, instant, model, resolved, state, waiting};
+use super::text::{asker, capability, consent, cost, duration, heading, instant, model, resolved, state, waiting};
 use super::{CapabilityCall, ModelCall, Said, State, Step, Trace, What};
 
 /// The trace as a readable conversation, without colour.
@@ -44,8 +44,8 @@ impl Page {
 
 fn say(out: &mut Page, trace: &Trace, step: &Step) {
     match &step.what {
-        What::Message { from, text, .. } => {
-            out.head(&from.as_ref().map_or("an administrator".to_owned(), ToString::to_string), step);
+        What::Message { from, text, origin, .. } => {
+            out.head(&asker(from.as_ref(), *origin), step);
             out.lines(2, text);
         }
         What::Model(call) => model_says(out, trace, step, call),

@@ -1,6 +1,8 @@
 //! A trace as a tree: one line per step, what the model asked for below what it thought.
 
-use super::text::{arguments, capability, consent, cost, duration, heading, model, one_line, resolved, state, waiting};
+use super::text::{
+    arguments, asker, capability, consent, cost, duration, heading, model, one_line, resolved, state, waiting,
+};
 use super::{CapabilityCall, ModelCall, Said, State, Step, Trace, What};
 
 /// How much of a text one line shows.
@@ -42,8 +44,8 @@ fn below_a_model(trace: &Trace, step: &Step) -> bool {
 
 fn node(trace: &Trace, step: &Step) -> Node {
     match &step.what {
-        What::Message { from, text, .. } => {
-            let who = from.as_ref().map_or("an administrator".to_owned(), ToString::to_string);
+        What::Message { from, text, origin, .. } => {
+            let who = asker(from.as_ref(), *origin);
             leaf(format!("{who}: {}", one_line(text, SHOWN)))
         }
         What::Model(call) => model_node(trace, step, call),

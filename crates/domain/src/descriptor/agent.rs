@@ -157,7 +157,8 @@ impl Shape for AgentSpec {
         let tools: Vec<_> = tools.into_iter().map(|Tool(tool)| tool).collect();
         check_tools(&tools, memory, node, reading)?;
         let triggers = triggers?.unwrap_or_default();
-        check_triggers(&triggers, node, reading)?;
+        let concurrency = concurrency?.unwrap_or_default();
+        check_triggers(&triggers, &concurrency, node, reading)?;
         Some(AgentSpec {
             instructions: instructions?.unwrap_or_default(),
             model: model?,
@@ -168,7 +169,7 @@ impl Shape for AgentSpec {
             autonomy: autonomy?.unwrap_or_default(),
             limits: limits?.unwrap_or(Limits { turns: DEFAULT_TURNS }),
             triggers,
-            concurrency: concurrency?.unwrap_or_default(),
+            concurrency,
         })
     }
 

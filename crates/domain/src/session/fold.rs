@@ -107,6 +107,9 @@ impl Session {
             Event::CallWaits { wait, .. } => {
                 let tied_up = matches!(wait.why, WaitFor::TiedUp { .. });
                 open.waiting_since = tied_up.then(|| open.waiting_since.unwrap_or(at));
+                if wait.why == WaitFor::Timer {
+                    open.timer = wait.until;
+                }
                 open.state = CallState::Waiting { wait: wait.clone() };
             }
             Event::ApprovalRequested { request, .. } => {
@@ -142,6 +145,7 @@ impl Session {
             kind: kind.clone(),
             state: CallState::Wanted,
             waiting_since: None,
+            timer: None,
             stopped: 0,
             approval: None,
             withdrawn: false,

@@ -15,6 +15,7 @@ use domain::principal::Autonomy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::triggers::{self, Shown};
 use super::{Body, Params, Segments};
 use crate::app::App;
 use crate::auth::Who;
@@ -98,6 +99,9 @@ pub(crate) struct Resource {
     /// Whether a script stands in for its model.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub scripted: bool,
+    /// What starts it by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Shown>,
     /// Why it is stopped, where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<String>,
@@ -116,6 +120,10 @@ pub(crate) async fn list(
     all.retain(|resource| which.name.as_ref().is_none_or(|name| *name == resource.name));
     if which.name.is_none() {
         all.iter_mut().for_each(|resource| resource.descriptor = Value::Null);
+    } else {
+        for resource in &mut all {
+            triggers::with_last(&app, &resource.name, &mut resource.triggers).await?;
+        }
     }
     Ok(Json(all))
 }
@@ -161,6 +169,7 @@ fn agent(app: &App, registry: &Registry, name: &Name, entry: &AgentEntry) -> Res
         ready: app.gate.ready(name),
         autonomy: registry.autonomy(name, *revision),
         scripted: matches!(provider, Some(Protocol::Scripted { .. })),
+        triggers: triggers::shown(name, &spec.triggers, app.clock.now()),
         frozen: scopes.iter().find_map(|scope| registry.frozen(scope)).map(|freeze| freeze.reason.clone()),
         ..resource(Descriptor::Agent(Box::new((**descriptor).clone())), &entry, about)
     }
@@ -178,6 +187,7 @@ fn resource<T>(whole: Descriptor, entry: &Entry<T>, about: String) -> Resource {
         ready: Vec::new(),
         autonomy: None,
         scripted: false,
+        triggers: Vec::new(),
         frozen: None,
         descriptor: whole.canonical(),
     }

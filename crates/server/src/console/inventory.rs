@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::page::{Reader, page};
 use super::words::{autonomy, count, mark, money};
 use crate::api::resources::Resource;
-use crate::api::{cost, resources};
+use crate::api::{cost, resources, triggers};
 use crate::app::App;
 use crate::error::ApiResult;
 
@@ -18,8 +18,11 @@ const DAY_MS: i64 = 86_400_000;
 /// `/`.
 pub(crate) async fn show(State(app): State<App>, reader: Reader) -> ApiResult<Response> {
     let spent = cost::spent(&app, By::Agent, app.clock.now().plus_ms(-DAY_MS)).await?;
-    let (agents, others): (Vec<_>, Vec<_>) =
+    let (mut agents, others): (Vec<_>, Vec<_>) =
         resources::inventory(&app).into_iter().partition(|resource| resource.kind == Kind::Agent);
+    for agent in &mut agents {
+        triggers::with_last(&app, &agent.name, &mut agent.triggers).await?;
+    }
     let body = html! {
         @if reader.waiting > 0 {
             p.notice {
@@ -32,7 +35,7 @@ pub(crate) async fn show(State(app): State<App>, reader: Reader) -> ApiResult<Re
             pre { "ostler init my-agent\nostler apply -f my-agent.yaml" }
         } @else {
             table {
-                tr { th { "agent" } th { "owner" } th { "model and tools" } th { "revision" } th { "ready" } th.number { "cost, 24 h" } }
+                tr { th { "agent" } th { "owner" } th { "model and tools" } th { "revision" } th { "starts by itself" } th { "ready" } th.number { "cost, 24 h" } }
                 @for resource in &agents { (agent(resource, &spent)) }
             }
         }
@@ -71,6 +74,17 @@ fn agent(agent: &Resource, spent: &Cost) -> Markup {
             td { (agent.owner) }
             td { (agent.about) }
             td.id { (agent.revision.short()) }
+            td {
+                @for trigger in &agent.triggers {
+                    div {
+                        (trigger.name) ": " code { (trigger.on) }
+                        @if let Some(next) = trigger.next.first() { " next " (next) }
+                        @if let Some(last) = &trigger.last {
+                            " last " a href={ "/sessions/" (last.session) } { (last.since) " " (last.phase) }
+                        }
+                    }
+                }
+            }
             td {
                 @if missing.is_empty() { (mark("good", "True")) } @else { (mark("bad", "False")) }
                 @for condition in missing { div.missing { (condition.reason) " " code { (condition.next) } } }

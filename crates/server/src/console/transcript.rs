@@ -65,10 +65,10 @@ fn used(trace: &Trace) -> BTreeSet<CallId> {
 
 fn one(trace: &Trace, step: &Step, under_models: &BTreeSet<CallId>) -> Markup {
     match &step.what {
-        What::Message { from, text, .. } => html! {
+        What::Message { from, text, origin, .. } => html! {
             div.step.person {
                 div.meta {
-                    @if let Some(person) = from { (person) } @else { "an administrator or a trigger" } " · " (instant(step.at))
+                    (data::trace::asker(from.as_ref(), *origin)) " · " (instant(step.at))
                 }
                 div.said { (text) }
             }

@@ -17,5 +17,6 @@ mod signing_in;
 mod stage;
 mod stopping;
 mod top;
+mod triggers;
 mod upstream;
 mod webhooks;

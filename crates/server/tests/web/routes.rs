@@ -22,13 +22,24 @@ fn filled(path: &str) -> String {
 }
 
 fn is_page(path: &str) -> bool {
-    !["/api/", "/healthz", "/readyz", "/metrics"].iter().any(|start| path.starts_with(start))
+    !["/api/", "/healthz", "/readyz", "/metrics", "/hooks/"].iter().any(|start| path.starts_with(start))
 }
 
 #[tokio::test]
 async fn only_the_listed_ways_in_are_open() {
     let open: Vec<&str> = ROUTES.iter().filter(|route| route.is_open()).map(|route| route.path()).collect();
-    assert_eq!(open, ["/healthz", "/readyz", "/login", "/login", "/static/style.css", "/static/icon.svg"]);
+    assert_eq!(
+        open,
+        [
+            "/healthz",
+            "/readyz",
+            "/hooks/{agent}/{trigger}",
+            "/login",
+            "/login",
+            "/static/style.css",
+            "/static/icon.svg"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -39,6 +50,7 @@ async fn every_way_in_is_refused_without_a_key_but_for_those_that_are_open() {
         let reply = stage.ask(method, &path, &[], "").await;
         let signs_in = (reply.status, reply.header("location")) == (303, Some("/login"));
         match (route.is_open(), is_page(&path), method) {
+            (true, false, "POST") => assert_eq!(reply.refusal(), "401 bad_signature", "{method} {path}"),
             // Signing in without a code is refused by the page itself.
             (true, _, "POST") => assert_eq!(reply.status, 403, "{method} {path}: {reply:?}"),
             (true, ..) => assert_eq!(reply.status, 200, "{method} {path}: {reply:?}"),

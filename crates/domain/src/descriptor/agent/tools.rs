@@ -12,7 +12,7 @@ use crate::descriptor::node::{Content, Node, shown};
 use crate::descriptor::shape::text;
 
 /// The capabilities that the runtime itself has: `internal://NAME`.
-pub const INTERNAL: [&str; 5] = ["remember", "recall", "forget", "calculate", "now"];
+pub const INTERNAL: [&str; 6] = ["remember", "recall", "forget", "calculate", "now", "timer"];
 /// Those of them that need a memory.
 pub const INTERNAL_MEMORY: [&str; 3] = ["remember", "recall", "forget"];
 /// `{use: TOOL}`, the long way to write a tool.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::concurrency::Concurrency;
 use crate::descriptor::diagnostic::Finding;
 use crate::descriptor::field::{Field, Fields, Mapping, Reading, Shape, Writer};
 use crate::descriptor::node::{Content, Node, shown};
@@ -274,17 +275,32 @@ fn zoned(cron: &str, zone: Option<Word>, node: &Node, reading: &mut Reading<'_>)
     }
 }
 
-/// Each trigger under a name of its own.
-pub(super) fn check_triggers(triggers: &[Trigger], spec: &Node, reading: &mut Reading<'_>) -> Option<()> {
+/// Each trigger under a name of its own, and each schedule with an input that says which partition it is for.
+pub(super) fn check_triggers(
+    triggers: &[Trigger],
+    concurrency: &Concurrency,
+    spec: &Node,
+    reading: &mut Reading<'_>,
+) -> Option<()> {
     let mut seen = BTreeSet::new();
     let mut fine = Some(());
     let Some(Content::List(nodes)) = spec.get("triggers").map(|node| &node.content) else { return fine };
     for (trigger, node) in triggers.iter().zip(nodes) {
-        if !seen.insert(&trigger.name) {
-            let finding = Finding::new(&node.at, format!("a second trigger named `{}`", shown(trigger.name.as_str())));
-            reading.within("triggers", &node.at, |reading| reading.wrong(finding.help("give it another name")));
-            fine = None;
-        }
+        let unpartitioned = match &trigger.on {
+            On::Cron { input, .. } => concurrency.partition(input.as_ref().unwrap_or(&Value::Null)).err(),
+            On::Webhook { .. } => None,
+        };
+        let finding = if !seen.insert(&trigger.name) {
+            Finding::new(&node.at, format!("a second trigger named `{}`", shown(trigger.name.as_str())))
+                .help("give it another name")
+        } else if let Some(why) = unpartitioned {
+            Finding::new(&node.at, format!("its input gives no `concurrency.key`: {why}"))
+                .help("each schedule works on one partition: write what the key wants into its `input`")
+        } else {
+            continue;
+        };
+        reading.within("triggers", &node.at, |reading| reading.wrong(finding));
+        fine = None;
     }
     fine
 }
