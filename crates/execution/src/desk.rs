@@ -199,6 +199,10 @@ impl Desk {
         self.lock().owned.keys().copied().collect()
     }
 
+    pub(crate) fn queued(&self, session: SessionId) -> Option<u64> {
+        self.lock().backlog.queued(session)
+    }
+
     pub(crate) fn gauges(&self) -> Vec<Gauge> {
         let limits = |agent: &str| {
             let limits = self.models.limits(agent);

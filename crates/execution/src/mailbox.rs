@@ -64,6 +64,11 @@ impl Runtime {
         Ok(())
     }
 
+    /// How many messages wait for the agent of a session that has some to take; `None`: it has none.
+    pub fn queued(&self, session: SessionId) -> Option<u64> {
+        self.scheduler.queued(session)
+    }
+
     /// The bounds, each with its name, and how much of each is in use.
     pub fn gauges(&self) -> Vec<Gauge> {
         self.scheduler.gauges()

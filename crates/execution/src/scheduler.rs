@@ -85,12 +85,15 @@ pub(crate) struct Scheduler {
 pub(crate) fn start(parts: Parts, options: Options) -> Scheduler {
     let desk = parts.desk.clone();
     let (stopping, stop) = watch::channel(false);
+    let owned = parts.log.owned_changed();
     // Before anybody can post: what is told of a shard that is not served yet would be lost.
     let moved = desk.moved();
     let stable = Stable {
         parts,
         options,
         stop,
+        owned,
+        owned_changed: false,
         tasks: JoinSet::new(),
         names: BTreeMap::new(),
         look: None,
@@ -119,6 +122,10 @@ impl Scheduler {
 
     pub(crate) fn awake(&self) -> Vec<SessionId> {
         self.desk.awake()
+    }
+
+    pub(crate) fn queued(&self, session: SessionId) -> Option<u64> {
+        self.desk.queued(session)
     }
 
     pub(crate) fn gauges(&self) -> Vec<Gauge> {
@@ -164,6 +171,9 @@ struct Stable {
     parts: Parts,
     options: Options,
     stop: watch::Receiver<bool>,
+    owned: watch::Receiver<()>,
+    /// Whether the shards that are owned are to be looked at again.
+    owned_changed: bool,
     tasks: JoinSet<Ended>,
     names: BTreeMap<Id, SessionId>,
     /// The look at the table that goes on, with its number.
@@ -177,12 +187,8 @@ struct Stable {
 
 impl Stable {
     async fn run(mut self) {
-        let mut owned = self.parts.log.owned_changed();
         while !*self.stop.borrow() {
-            let moved = self.parts.desk.moved();
-            self.lost.extend(moved.lost);
-            self.lost.retain(|shard| !moved.gained.contains(shard));
-            self.to_recover.extend(moved.gained);
+            self.look_at_shards();
             self.parts.desk.hear();
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.forget(ended);
@@ -194,15 +200,27 @@ impl Stable {
             }
             match self.read().await {
                 Ok(true) => {}
-                Ok(false) => self.wait(&mut owned, LONGEST_PAUSE_MS).await,
+                Ok(false) => self.wait(LONGEST_PAUSE_MS).await,
                 Err(error) => {
                     tracing::error!(%error, "the mail could not be read; trying again");
-                    self.wait(&mut owned, self.retry_ms()).await;
+                    self.wait(self.retry_ms()).await;
                 }
             }
         }
         // Drain: nobody is woken; a task that has nothing in flight ends by itself.
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn look_at_shards(&mut self) {
+        let changed = self.owned.has_changed().unwrap_or(false);
+        if !std::mem::take(&mut self.owned_changed) && !changed {
+            return;
+        }
+        self.owned.mark_unchanged();
+        let moved = self.parts.desk.moved();
+        self.lost.extend(moved.lost);
+        self.lost.retain(|shard| !moved.gained.contains(shard));
+        self.to_recover.extend(moved.gained);
     }
 
     fn retry_ms(&self) -> i64 {
@@ -279,7 +297,7 @@ impl Stable {
     }
 
     /// Waits until there may be something to do, at most so long.
-    async fn wait(&mut self, owned: &mut watch::Receiver<()>, longest_ms: i64) {
+    async fn wait(&mut self, longest_ms: i64) {
         let clock = self.parts.log.clock();
         let idle_ms = self.parts.desk.idle_for_ms(clock.now(), clock.monotonic_ms());
         let claim_ms = if self.lost.is_empty() { longest_ms } else { self.claim_at_ms - clock.monotonic_ms() };
@@ -289,7 +307,7 @@ impl Stable {
             biased;
             () = stop_changed(&mut self.stop) => {}
             Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
-            Ok(()) = owned.changed() => {}
+            Ok(()) = self.owned.changed() => self.owned_changed = true,
             () = self.parts.log.mail_posted().notified() => {}
             () = tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs())) => {}
         }

@@ -144,16 +144,26 @@ impl Watched {
     }
 }
 
+/// How long to wait before it is said that a session has not begun, in milliseconds.
+const SOON_MS: u32 = 2_000;
+
+/// How long to wait before the server is asked again, in milliseconds.
+const LONGER_MS: u32 = 30_000;
+
 /// Waits until the session has taken the mail and rests.
 pub(crate) async fn wait(client: &Client, session: &str, mail: Option<&str>) -> Outcome<Value> {
-    let filter = mail.map(|mail| format!("?mail={mail}")).unwrap_or_default();
+    let filter = mail.map(|mail| format!("&mail={mail}")).unwrap_or_default();
+    let mut within_ms = SOON_MS;
     loop {
-        match client.get(&format!("/api/sessions/{session}/wait{filter}")).await {
+        match client.get(&format!("/api/sessions/{session}/wait?timeout_ms={within_ms}{filter}")).await {
             Ok(standing) if standing["rests"] == true => return Ok(standing),
-            // Not at rest, or not begun: the server waited as long as it waits, and is asked again.
-            Ok(_) | Err(Failure::NotFound(_)) => {}
+            // Not at rest: the server waited as long as it was told to, and is asked again.
+            Ok(_) => {}
+            Err(Failure::NotFound(why)) if within_ms == SOON_MS => output::talk(&why),
+            Err(Failure::NotFound(_)) => {}
             Err(failure) => return Err(failure),
         }
+        within_ms = LONGER_MS;
     }
 }
 

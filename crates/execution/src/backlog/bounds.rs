@@ -73,6 +73,12 @@ impl Backlog {
         self.agent(&agent).mail -= u64::from(taken);
     }
 
+    /// How many messages wait for the agent of a session that has some; `None`: it has none.
+    pub(crate) fn queued(&self, session: SessionId) -> Option<u64> {
+        let entry = self.sessions.get(&session).filter(|entry| entry.mail > 0)?;
+        self.agents.get(&entry.agent).map(|agent| agent.mail)
+    }
+
     /// Whether no more sessions with mail can be kept in mind.
     pub(crate) fn is_full(&self) -> bool {
         self.sessions.len() - self.left_alone >= self.bounds.backlog

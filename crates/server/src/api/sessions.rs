@@ -137,7 +137,11 @@ pub(crate) async fn wait(
         () = tokio::time::sleep(within) => {}
         () = app.closed() => {}
     }
-    stands.map(Json).ok_or_else(|| ApiError::not_found(format!("session {id} yet")))
+    let why = || match app.runtime.queued(id) {
+        None => format!("session {id} yet"),
+        Some(queued) => format!("session {id} yet: it waits for its turn, messages that wait for its agent: {queued}"),
+    };
+    stands.map(Json).ok_or_else(|| ApiError::not_found(why()))
 }
 
 /// How it stands; `None`: it does not exist yet.
