@@ -14,6 +14,7 @@ pub(crate) mod ps;
 pub(crate) mod run;
 pub(crate) mod shadow;
 pub(crate) mod stop;
+pub(crate) mod store;
 pub(crate) mod top;
 pub(crate) mod trace;
 pub(crate) mod up;

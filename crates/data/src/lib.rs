@@ -5,6 +5,7 @@ pub mod commit;
 pub mod error;
 pub mod explain;
 pub mod feed;
+pub mod hold;
 pub mod postgres;
 pub mod record;
 pub mod results;

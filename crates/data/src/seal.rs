@@ -20,7 +20,10 @@ use crate::store::{About, KeyRow};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The store is in use and its key is gone.
-    #[error("{path} is missing, and without it this store cannot be read: put the file back from a backup")]
+    #[error(
+        "{path} is missing, and without it this store cannot be read: put the file back from a backup, or from the data \
+             directory of another Ostler on the same store"
+    )]
     Missing {
         /// The file.
         path: PathBuf,

@@ -6,19 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use data::commit::{Log, Receipt, SessionWriter};
+use data::commit::Log;
 use data::error::CommitError;
-use data::record::Stamp;
-use data::rows::{Head, Rows};
 use data::seal::Sealer;
 use data::sqlite::{Options, SqliteStore};
 use data::store::{Store, StoreError};
 use domain::clock::{Clock, SystemClock, Timestamp};
-use domain::event::Event;
-use domain::id::{Digest, Pos, Seq, SessionId, Shard, TraceId};
-use domain::message::{Message, Origin, Role};
-use domain::principal::{Autonomy, Link, Mode, Principal};
-use domain::session::Phase;
+use domain::id::{Pos, Seq, SessionId, Shard};
+
+#[path = "support/said.rs"]
+mod said;
+
+use said::{check, say};
 
 const DIR: &str = "OSTLER_TEST_DIR";
 const LEASE_MS: i64 = 60_000;
@@ -50,33 +49,6 @@ async fn open(dir: &Path, options: Options, clock: Arc<dyn Clock>, node: &str) -
     let store = SqliteStore::open_with(dir, clock.clone(), options).unwrap();
     let sealer = Sealer::open(dir, store.about(), clock.clone()).unwrap();
     Log::open(Arc::new(store), sealer, clock, node).await.unwrap()
-}
-
-async fn say(log: &Log, writer: &mut SessionWriter, text: &str) -> Result<Receipt, CommitError> {
-    let (agent, session) = ("finance".parse::<domain::id::Name>().unwrap(), writer.session());
-    let revision = Digest::of(b"revision");
-    let principal = Principal {
-        link: Link { agent: agent.clone(), revision, session },
-        owner: agent.clone(),
-        on_behalf_of: None,
-        parents: Vec::new(),
-        autonomy: Autonomy::Supervised,
-    };
-    let stamp = Stamp {
-        principal: Arc::new(principal),
-        trace: TraceId(1),
-        parent: None,
-        cause: "test".to_owned(),
-        control_pos: Pos(0),
-        mode: Mode::Live,
-        synthetic: false,
-    };
-    let (key, waits_on, mode) = ("k".to_owned(), String::new(), Mode::Live);
-    let (phase, since, scripted) = (Phase::Running, Timestamp(0), false);
-    let head = Head { agent, revision, key, phase, since, waits_on, scripted, mode, partition: None };
-    let message = Message::text(Role::Person, Origin::Person, text);
-    let event = Event::MessageReceived { mail: "m".parse().unwrap(), from: None, message };
-    log.commit(writer, stamp, head, Rows::of(event)).await
 }
 
 /// Another process that runs one of the ignored tests below, in a directory.
@@ -142,7 +114,7 @@ async fn a_directory_in_use_is_refused_with_its_holders_pid() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_sigkill() {
     let dir = tempfile::tempdir().unwrap();
-    for round in 1..=3 {
+    for _ in 1..=3 {
         let mut writer = child("commits_for_ever", dir.path());
         let mut acknowledged = Vec::new();
         for line in BufReader::new(writer.stdout.take().unwrap()).lines() {
@@ -158,28 +130,10 @@ async fn what_was_acknowledged_survives_sigkill() {
         writer.wait().unwrap();
         assert!(acknowledged.len() >= 200);
         let log = open(dir.path(), Options::default(), Arc::new(SystemClock), "embedded").await;
-        check(&log, &acknowledged, round).await;
+        let sessions: Vec<_> = (0..SESSIONS).map(session).collect();
+        check(&log, &sessions, &acknowledged).await;
         log.stop().await;
     }
-}
-
-/// Every acknowledged commit is there, the shard is dense, and every session's chain opens from end to end.
-async fn check(log: &Log, acknowledged: &[(SessionId, Seq, Pos)], round: u64) {
-    let tail = log.tail(Shard(0), Pos(0), usize::MAX).await.unwrap();
-    for (n, record) in tail.iter().enumerate() {
-        assert_eq!(record.envelope.pos, Pos(n as u64 + 1));
-    }
-    for (session, seq, pos) in acknowledged {
-        let envelope = &tail[usize::try_from(pos.0).unwrap() - 1].envelope;
-        assert_eq!((envelope.session, envelope.seq), (*session, *seq), "round {round}");
-    }
-    let mut records = 0;
-    for n in 0..SESSIONS {
-        let past = log.past(session(n)).await.unwrap().unwrap();
-        assert!(past.records.iter().all(|record| record.events.is_some()));
-        records += past.records.len();
-    }
-    assert_eq!(records, tail.len());
 }
 
 /// Several sessions that commit as fast as they can, and say what was acknowledged.

@@ -15,6 +15,8 @@ use control::readiness::Checks;
 use control::{identity, people};
 use data::audit::Auditor;
 use data::commit::Log;
+use data::hold::{Held, hold};
+use data::postgres::PostgresStore;
 use data::seal::Sealer;
 use data::sqlite::SqliteStore;
 use data::store::Store;
@@ -50,6 +52,8 @@ pub struct Running {
     serving: JoinHandle<()>,
     hang_up: watch::Sender<bool>,
     calling: JoinHandle<()>,
+    /// Until the log has ended: nobody else may act under this node's name.
+    _held: Option<Held>,
 }
 
 /// Starts a server and returns once it answers.
@@ -59,10 +63,10 @@ pub struct Running {
 /// another program or a newer version, cannot be written; the address is taken.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Arc::new(SqliteStore::open(&config.data, clock.clone())?);
+    let (store, node, held) = store(&config, &clock).await?;
     let sealer = Sealer::open(&config.data, store.about(), clock.clone())?;
     let approvals = sealer.derive("approvals");
-    let log = Log::open(store, sealer, clock.clone(), &format!("pid {}", std::process::id())).await?;
+    let log = Log::open(store, sealer, clock.clone(), &node).await?;
     let gate = Gate::open(log.clone(), &approvals, checks(&config.secrets)).await?;
     let models = models_door(&gate, &clock, &config);
     let gateway = gateway_door(&gate, &clock, &config);
@@ -100,7 +104,19 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let (hang_up, hung_up) = watch::channel(false);
     let calling = tokio::spawn(webhooks::supervise(webhooks, hung_up));
     let serving = tokio::spawn(serve(listener, routes::router(app), serving));
-    Ok(Running { url, admin_key, runtime, gateway, views, log, drain: config.drain, stop, serving, hang_up, calling })
+    let drain = config.drain;
+    Ok(Running { url, admin_key, runtime, gateway, views, log, drain, stop, serving, hang_up, calling, _held: held })
+}
+
+/// The store, this node's name, and, where the store is elsewhere, the hold on the data directory.
+async fn store(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<(Arc<dyn Store>, String, Option<Held>)> {
+    let Some(url) = &config.store else {
+        let store = SqliteStore::open(&config.data, clock.clone())?;
+        return Ok((Arc::new(store), format!("pid {}", std::process::id()), None));
+    };
+    let held = hold(&config.data)?;
+    let store = PostgresStore::open(url, clock.clone()).await?;
+    Ok((Arc::new(store), held.node(), Some(held)))
 }
 
 impl Running {

@@ -7,14 +7,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use data::postgres::{StoreUrl, StoreUrlError};
+
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
 
 /// What a server is told at start.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The data directory: the store, its keys and `context.json`.
+    /// The data directory: the store unless it is elsewhere, its keys and `context.json`.
     pub data: PathBuf,
+    /// Where the store is; `None`: embedded, in the data directory.
+    pub store: Option<StoreUrl>,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
     /// Secrets by name, for upstreams and providers.

@@ -20,6 +20,7 @@ Examples:
   ostler up                            data in the user's data directory, at 127.0.0.1:7070
   ostler up --data ./data --listen 127.0.0.1:8080
   ostler up -f descriptors/            apply what is there first
+  OSTLER_STORE=postgres://ostler:PASSWORD@db.example/ostler ostler up
 
 Secrets of providers and upstreams come from the environment (names that end with _KEY, _TOKEN,
 _SECRET or _PASSWORD) or from lines NAME=value in secrets.env of the data directory (mode 0600).

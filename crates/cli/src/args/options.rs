@@ -15,6 +15,9 @@ pub(crate) struct Demo {
     /// Approve by itself, kill the runtime between intent and outcome, restart it, resolve, check, and exit.
     #[arg(long)]
     pub exit: bool,
+    /// Keep the log in this PostgreSQL database, which must be empty: postgres://USER:PASSWORD@HOST/DATABASE.
+    #[arg(long, env = "OSTLER_STORE", value_name = "URL", hide_env_values = true)]
+    pub store: Option<String>,
     /// Keep the demo's directory.
     #[arg(long)]
     pub keep: bool,
@@ -29,6 +32,9 @@ pub(crate) struct Up {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, default_value = server::config::DEFAULT_LISTEN, value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// Keep the log in a PostgreSQL database: postgres://USER:PASSWORD@HOST/DATABASE.
+    #[arg(long, env = "OSTLER_STORE", value_name = "URL", hide_env_values = true)]
+    pub store: Option<String>,
     /// Descriptors to apply at start: files, or directories of *.yaml.
     #[arg(short, long = "file", value_name = "FILE|DIR")]
     pub files: Vec<PathBuf>,

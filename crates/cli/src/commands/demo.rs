@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::args::{Demo, Format, Global};
 use crate::client::{Failure, Outcome};
+use crate::commands::store;
 use crate::commands::up::asked_to_stop;
 use crate::output;
 
@@ -26,9 +27,10 @@ use story::Story;
 pub(crate) async fn demo(global: &Global, demo: Demo) -> Outcome {
     let stop = asked_to_stop()?;
     tokio::pin!(stop);
+    store::named(demo.store.as_deref())?;
     let place = Place::make(global, demo.keep)?;
     let mut runtime = tokio::select! {
-        runtime = Runtime::start(&place.dir, demo.listen) => runtime?,
+        runtime = Runtime::start(&place.dir, demo.store.clone(), demo.listen) => runtime?,
         () = &mut stop => return Err(stopped()),
     };
     let told = tokio::select! {

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::json;
 use server::boot::{self, Running};
-use server::config::{Config, Secrets};
+use server::config::{Config, Secrets, StoreUrl};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Global, Up};
 use crate::client::{Client, Outcome, data_dir};
-use crate::commands::apply;
+use crate::commands::{apply, store};
 use crate::output;
 
 /// How long calls in flight may take to end once asked to stop.
@@ -24,10 +24,11 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Starts a server and stays until SIGTERM or Ctrl-C.
 pub(crate) async fn up(global: &Global, up: Up) -> Outcome {
     let data = data_dir(global);
+    let store = store::named(up.store.as_deref())?;
     // Asked before anything else: a signal that comes while it starts is not lost.
     let stop = asked_to_stop()?;
     let gone = holder_gone(up.while_stdin)?;
-    let running = start(&data, &up).await?;
+    let running = start(&data, store.clone(), &up).await?;
     if !up.files.is_empty() {
         let client = Client::at(&running.url, &running.admin_key, Some(data.clone()))?;
         if let Err(failure) = apply::send(&client, &up.files, false).await {
@@ -36,9 +37,10 @@ pub(crate) async fn up(global: &Global, up: Up) -> Outcome {
         }
     }
     let words = format!(
-        "ostler is up at {} on {}\nnext: ostler init my-agent, or ostler get agents; Ctrl-C stops it",
+        "ostler is up at {} on {}{}\nnext: ostler init my-agent, or ostler get agents; Ctrl-C stops it",
         running.url,
-        data.display()
+        data.display(),
+        store.map(|store| format!(", with its log in {store}")).unwrap_or_default()
     );
     output::done(global.output, &json!({ "url": running.url, "data": data, "pid": std::process::id() }), &words)?;
     tokio::select! {
@@ -49,12 +51,13 @@ pub(crate) async fn up(global: &Global, up: Up) -> Outcome {
     Ok(())
 }
 
-async fn start(data: &Path, up: &Up) -> Outcome<Running> {
+async fn start(data: &Path, store: Option<StoreUrl>, up: &Up) -> Outcome<Running> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| {
         anyhow::anyhow!("the data directory {} could not be made: {error}; give another with --data", data.display())
     })?;
     let config = Config {
         data: data.to_owned(),
+        store,
         listen: up.listen,
         secrets: if up.scripted_only { Secrets::default() } else { Secrets::read(data)? },
         host: server::config::host(),

@@ -66,7 +66,7 @@ pub(crate) fn root() -> PathBuf {
 /// The binary, with nothing of the tester's own environment that would steer it.
 pub(crate) fn ostler() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ostler"));
-    for name in ["OSTLER_DATA", "OSTLER_URL", "OSTLER_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"] {
+    for name in ["OSTLER_DATA", "OSTLER_URL", "OSTLER_KEY", "OSTLER_STORE", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"] {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());

@@ -10,7 +10,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use crate::sqlite::fault::{Fault, of_io};
+use crate::hold::of_io;
+use crate::sqlite::fault::Fault;
 use crate::store::StoreError;
 
 /// How many pages are copied between two pauses: 4 MiB of the usual ones.

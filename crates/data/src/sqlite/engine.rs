@@ -1,6 +1,5 @@
 //! Where jobs run: on the writer's thread, on readers' blocking threads, or, in memory, right here.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +8,9 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::hold::{Held, of_io};
 use crate::sqlite::backup;
-use crate::sqlite::fault::{Fault, of_io};
+use crate::sqlite::fault::Fault;
 use crate::sqlite::open::{Opened, connect_reader};
 use crate::store::StoreError;
 
@@ -41,7 +41,7 @@ pub(super) struct Threads {
     threads: Vec<JoinHandle<()>>,
     readers: Arc<Readers>,
     /// Held until everything above is gone.
-    _lock: Option<File>,
+    _lock: Option<Held>,
 }
 
 struct Readers {

@@ -1,6 +1,5 @@
-//! What SQLite and the operating system say, in the port's words.
+//! What SQLite says, in the port's words.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use rusqlite::{Error, ErrorCode, ffi};
@@ -60,14 +59,5 @@ fn of_sql(error: &Error, path: &Path, otherwise: fn(String) -> StoreError) -> St
             StoreError::Corrupt { path, why }
         }
         _ => otherwise(why),
-    }
-}
-
-/// What the operating system says about a file or directory.
-pub(super) fn of_io(error: &std::io::Error, path: &Path) -> StoreError {
-    let path = path.to_owned();
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { path },
-        _ => StoreError::Denied { path, why: error.to_string() },
     }
 }

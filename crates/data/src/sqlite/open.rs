@@ -2,7 +2,7 @@
 //! brought to the latest format.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use domain::clock::Clock;
 use domain::id::Shard;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
-use rustix::fs::{FlockOperation, flock};
 
+use crate::hold::{Held, hold, of_io};
 use crate::sqlite::Options;
-use crate::sqlite::fault::{Fault, of_io};
+use crate::sqlite::fault::Fault;
 use crate::store::{About, StoreError};
 
 /// "OSTL": how our files are told from other programs' (SQLite file format, `application_id` at byte 68).
@@ -37,13 +37,17 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) writer: Connection,
     pub(super) checkpointer: Connection,
-    pub(super) lock: Option<File>,
+    pub(super) lock: Option<Held>,
 }
 
 pub(super) fn open(dir: &Path, clock: &dyn Clock, options: Options) -> Result<Opened, StoreError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|error| of_io(&error, dir))?;
-    let lock = if options.alone { Some(hold(dir)?) } else { None };
+    let lock = if options.alone {
+        Some(hold(dir)?)
+    } else {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| of_io(&error, dir))?;
+        None
+    };
     let path = dir.join("ostler.db");
     match fs::metadata(&path) {
         Ok(_) => recognise(&path)?,
@@ -99,25 +103,6 @@ fn connect(path: &Path, max_pages: Option<u32>) -> Result<Connection, Fault> {
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
     Ok(connection)
-}
-
-/// Holds the directory for as long as the file is open; the operating system lets go when the process ends.
-fn hold(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let mut file = opened.map_err(|error| of_io(&error, &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid).map_err(|error| of_io(&error, &path))?;
-            return Err(StoreError::Held { dir: dir.to_owned(), pid: pid.trim().parse().unwrap_or(0) });
-        }
-        Err(errno) => return Err(of_io(&errno.into(), &path)),
-    }
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(|error| of_io(&error, &path))?;
-    Ok(file)
 }
 
 /// Looks at the file without opening it as a database: opening alone may change another program's.

@@ -103,7 +103,7 @@ pub(crate) async fn a_snapshot_of_a_commit_that_was_fenced_is_not_there(fixture:
     lived(&log, id, 64).await;
     let mut writer = load(&log, id, FOLD).await.writer;
     writer.keep_snapshot(&sealer(&fixture), FOLD, STATE);
-    fixture.clock.move_ms(10_000);
+    fixture.move_ms(LEASE_MS);
     let other = Claim { node: "node-b".to_owned(), shards: Some(vec![Shard(0)]) };
     Arc::clone(&fixture.store).claim(other).await.unwrap();
     let refused = log.commit(&mut writer, stamp(id), head(), Rows::of(said("late"))).await.unwrap_err();

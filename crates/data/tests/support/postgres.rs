@@ -20,11 +20,11 @@ const OLDEST: u32 = 15;
 /// Starts the server in the background, waits for the end of its own input, which is the end of the test binary, and
 /// cleans up. The server is stopped by its pid, at once: its files go with it.
 const KEEPER: &str = r#"
-"$@" & pid=$!
-echo "pid $pid"
+"$@" & echo "pid $!"
 cat >/dev/null
-kill -QUIT "$pid" 2>/dev/null
-wait "$pid"
+pid=$(head -n 1 "$PGHOME/data/postmaster.pid")
+kill -QUIT "$pid"
+while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
 rm -rf "$PGHOME"
 "#;
 
@@ -42,15 +42,7 @@ pub(crate) struct Cluster {
 /// The test binary's server, started when it is first asked for; `None` where there is none to be had, which is said.
 pub(crate) fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-    let cluster = CLUSTER.get_or_init(|| {
-        let Some(bin) = installed() else {
-            skipped(&format!("PostgreSQL {OLDEST} or later is not installed (Debian: apt-get install postgresql)"));
-            return None;
-        };
-        let started = (0..5).find_map(|_| Cluster::start(bin.clone()));
-        Some(started.expect("PostgreSQL starts"))
-    });
-    cluster.as_ref()
+    CLUSTER.get_or_init(Cluster::own).as_ref()
 }
 
 /// Debian's own place for the newest version that is installed.
@@ -72,6 +64,16 @@ fn skipped(why: &str) {
 }
 
 impl Cluster {
+    /// One of the caller's own, which ends when it is dropped; `None` where there is none to be had, which is said.
+    pub(crate) fn own() -> Option<Cluster> {
+        let Some(bin) = installed() else {
+            skipped(&format!("PostgreSQL {OLDEST} or later is not installed (Debian: apt-get install postgresql)"));
+            return None;
+        };
+        let started = (0..5).find_map(|_| Cluster::start(bin.clone()));
+        Some(started.expect("PostgreSQL starts"))
+    }
+
     /// `None` where somebody else took the port meanwhile.
     fn start(bin: PathBuf) -> Option<Cluster> {
         let home = tempfile::Builder::new().prefix("ostler-pg").tempdir().expect("a directory is made").keep();

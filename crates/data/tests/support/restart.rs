@@ -15,7 +15,7 @@ impl Cluster {
         assert!(control(&["stop", "-w", "-m", "immediate"]).success());
         between();
         let options = settings(&self.home, self.port).join(" ");
-        let log = self.home.join("log").display().to_string();
+        let log = self.home.join("restarted.log").display().to_string();
         assert!(control(&["start", "-w", "-l", &log, "-o", &options]).success());
     }
 }

@@ -184,6 +184,7 @@ fn host_of(running: &Running) -> String {
 pub(crate) fn config_of(dir: &TempDir) -> Config {
     Config {
         data: dir.path().to_owned(),
+        store: None,
         listen: "127.0.0.1:0".parse().unwrap(),
         secrets: Secrets([("OFFICE_SECRET".to_owned(), SECRET.to_owned())].into()),
         host: config::host(),

@@ -25,6 +25,8 @@ const RUNTIME_LOG: &str = "runtime.log";
 /// An `ostler up` of the demo's own.
 pub(super) struct Runtime {
     dir: PathBuf,
+    /// Where its log is, if not in the directory.
+    store: Option<String>,
     listen: SocketAddr,
     process: Process,
     pub client: Client,
@@ -38,11 +40,11 @@ struct Process {
 
 impl Runtime {
     /// Starts one on a directory and waits until it is ready.
-    pub(super) async fn start(dir: &Path, listen: SocketAddr) -> Outcome<Runtime> {
-        let (process, client) = spawn(dir, listen).await?;
+    pub(super) async fn start(dir: &Path, store: Option<String>, listen: SocketAddr) -> Outcome<Runtime> {
+        let (process, client) = spawn(dir, store.as_deref(), listen).await?;
         // From now on it listens where it was first found, so that addresses already shown stay true.
         let listen = client.url().trim_start_matches("http://").parse().unwrap_or(listen);
-        Ok(Runtime { dir: dir.to_owned(), listen, process, client })
+        Ok(Runtime { dir: dir.to_owned(), store, listen, process, client })
     }
 
     /// The process id.
@@ -58,7 +60,7 @@ impl Runtime {
 
     /// Starts it again on the same directory.
     pub(super) async fn restart(&mut self) -> Outcome {
-        (self.process, self.client) = spawn(&self.dir, self.listen).await?;
+        (self.process, self.client) = spawn(&self.dir, self.store.as_deref(), self.listen).await?;
         Ok(())
     }
 
@@ -90,7 +92,7 @@ impl Runtime {
     }
 }
 
-async fn spawn(dir: &Path, listen: SocketAddr) -> Outcome<(Process, Client)> {
+async fn spawn(dir: &Path, store: Option<&str>, listen: SocketAddr) -> Outcome<(Process, Client)> {
     let context = dir.join("context.json");
     let _ = std::fs::remove_file(&context);
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join(RUNTIME_LOG));
@@ -101,6 +103,8 @@ async fn spawn(dir: &Path, listen: SocketAddr) -> Outcome<(Process, Client)> {
         .arg(dir)
         .env_remove("OSTLER_URL")
         .env_remove("OSTLER_KEY")
+        // Never among the arguments, which everybody on the machine sees.
+        .env("OSTLER_STORE", store.unwrap_or_default())
         .current_dir(dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
