@@ -46,6 +46,33 @@ fn step(script: &mut String, number: usize, line: &str) {
     writeln!(script, "[ $code = {code} ] || fail {number} $code {code}").unwrap();
 }
 
+/// A block that needs a PostgreSQL server.
+const ON_POSTGRES: &str = "sh postgres";
+
+/// The server and database that the guide names.
+const IN_GUIDE: &str = "postgres://ostler:secret@127.0.0.1:5432/ostler";
+
+#[test]
+fn the_commands_for_postgresql_work_as_they_stand() {
+    let Some(cluster) = crate::server::cluster() else { return };
+    let guide = std::fs::read_to_string(root().join("docs/guide.md")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut script = "fail() { echo \"docs/guide.md:$1: ended with $2\" >&2; kill $server; exit 1; }\n".to_owned();
+    for Block { line, lines, .. } in blocks(&guide).into_iter().filter(|block| block.info == ON_POSTGRES) {
+        // A database of PostgreSQL's own tool is made here already.
+        for (at, command) in lines.iter().enumerate().filter(|(_, line)| **line != "createdb ostler") {
+            step(&mut script, line + at + 1, command);
+        }
+    }
+    let script = script.replace(IN_GUIDE, &format!("'{}'", cluster.database()));
+    assert!(script.contains("export OSTLER_STORE='postgres://"), "{script}");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_ostler"));
+    let script = format!("PATH={}:$PATH\n{script}kill $server; wait\n", program.parent().unwrap().display());
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &script]).current_dir(dir.path()).env("HOME", dir.path()).env_remove("OSTLER_DATA");
+    Said::from(shell.output().unwrap()).with_code(0);
+}
+
 #[test]
 fn every_command_of_the_guide_works_as_it_stands() {
     let guide = std::fs::read_to_string(root().join("docs/guide.md")).unwrap();
@@ -56,6 +83,9 @@ fn every_command_of_the_guide_works_as_it_stands() {
     for Block { info, line, lines } in blocks(&guide) {
         if let Some((_, file)) = info.split_once(" file=") {
             std::fs::write(dir.path().join(file), lines.join("\n") + "\n").unwrap();
+            continue;
+        }
+        if info == ON_POSTGRES {
             continue;
         }
         assert_eq!(info, "sh run", "docs/guide.md:{line}: a block is `sh run`, or a file");

@@ -12,6 +12,9 @@ mod guide;
 mod hooks;
 mod identity;
 mod kill_matrix;
+mod postgres;
+#[path = "../../../data/tests/support/postgres.rs"]
+mod server;
 mod shadow;
 mod stage;
 mod top;

@@ -89,6 +89,8 @@ pub(crate) struct Stage {
     dir: TempDir,
     server: Option<Child>,
     pace_ms: u32,
+    /// Where its log is, if not in the directory.
+    store: Option<String>,
 }
 
 impl Stage {
@@ -99,14 +101,30 @@ impl Stage {
 
     /// One whose scripted model takes its time over each word.
     pub(crate) fn paced(pace_ms: u32) -> Stage {
-        let mut stage = Stage { dir: TempDir::new().unwrap(), server: None, pace_ms };
+        let mut stage = Stage { dir: TempDir::new().unwrap(), server: None, pace_ms, store: None };
         stage.start();
         stage
     }
 
     /// An empty directory, with no server on it yet.
     pub(crate) fn stopped() -> Stage {
-        Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0 }
+        Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0, store: None }
+    }
+
+    /// An empty server whose log is elsewhere.
+    pub(crate) fn on(store: String) -> Stage {
+        let mut stage = Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0, store: Some(store) };
+        stage.start();
+        stage
+    }
+
+    /// Another server on the same log, with the same key in a directory of its own.
+    pub(crate) fn beside(first: &Stage) -> Stage {
+        let dir = TempDir::new().unwrap();
+        std::fs::copy(first.path("master.key"), dir.path().join("master.key")).unwrap();
+        let mut stage = Stage { dir, server: None, pace_ms: 0, store: first.store.clone() };
+        stage.start();
+        stage
     }
 
     /// A server with the demo's agents, files and people.
@@ -160,6 +178,7 @@ impl Stage {
         let mut command = ostler();
         command.args(["up", "--scripted-only", "--listen", "127.0.0.1:0", "--scripted-pace-ms"]);
         command.arg(self.pace_ms.to_string()).arg("--data").arg(self.dir()).args(more).current_dir(self.dir());
+        command.envs(self.store.iter().map(|store| ("OSTLER_STORE", store)));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }

@@ -44,14 +44,14 @@ async fn look_after(shared: &Shared) -> Result<(), StoreError> {
             }
         }
     }
-    let missing: Vec<_> =
-        (0..shared.store.about().shards).map(Shard).filter(|s| shared.leases.get(*s).is_none()).collect();
-    if !missing.is_empty() {
-        let claim = Claim { node: shared.node.clone(), shards: Some(missing) };
-        for lease in shared.store.claim(claim).await?.leases {
-            tracing::info!(shard = lease.shard.0, epoch = lease.epoch.0, "took over a shard");
-            shared.leases.take_newest(lease);
-        }
+    let missing = (0..shared.store.about().shards).map(Shard).filter(|shard| shared.leases.get(*shard).is_none());
+    let claim = Claim { node: shared.node.clone(), shards: Some(missing.collect()) };
+    // Asked also where nothing is missing: what other nodes changed of authority is heard of here.
+    let claimed = shared.store.claim(claim).await?;
+    shared.saw_control(claimed.control_pos);
+    for lease in claimed.leases {
+        tracing::info!(shard = lease.shard.0, epoch = lease.epoch.0, "took over a shard");
+        shared.leases.take_newest(lease);
     }
     Ok(())
 }

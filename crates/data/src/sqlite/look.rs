@@ -10,7 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::sqlite::fault::{Fault, of_io};
+use crate::hold::of_io;
+use crate::sqlite::fault::Fault;
 use crate::sqlite::open::{MIGRATIONS, connect_reader};
 use crate::sqlite::{backup, open};
 use crate::store::StoreError;
