@@ -10,6 +10,7 @@
 
 pub mod books;
 pub mod chance;
+pub mod chronicle;
 pub mod clock;
 pub mod invariant;
 pub mod life;

@@ -38,6 +38,19 @@ enum Fate {
     Silent,
 }
 
+impl Fate {
+    fn words(self) -> &'static str {
+        match self {
+            Fate::NotSent => "the model is not reached",
+            Fate::Busy => "the model is busy",
+            Fate::Refused => "the model refuses",
+            Fate::BrokeOff => "the model breaks off",
+            Fate::Rubbish => "the model talks rubbish",
+            Fate::Silent => "the model is silent",
+        }
+    }
+}
+
 impl Wayward {
     /// Of a seed.
     pub fn new(seed: u64, (life, watch, sky): (Arc<Life>, Arc<Watch>, Arc<Sky>)) -> Self {
@@ -54,7 +67,11 @@ impl Wayward {
             (1, Fate::Rubbish),
             (2, Fate::Silent),
         ];
-        self.chance.per_mille(self.sky.now().models).then(|| self.chance.weighed(&fates))
+        let fate = self.chance.per_mille(self.sky.now().models).then(|| self.chance.weighed(&fates));
+        if let Some(fate) = fate {
+            self.watch.fault(fate.words());
+        }
+        fate
     }
 
     async fn goes_wrong(&self, fate: Fate, sink: Sink<'_>) -> ProviderError {

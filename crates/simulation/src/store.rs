@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +15,10 @@ use data::store::{
 };
 use domain::clock::Timestamp;
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
+use tokio::sync::Notify;
 
 use crate::chance::Chance;
+use crate::chronicle::Chronicle;
 use crate::life::{Boundary, Life, Side};
 use crate::watch::Watch;
 use crate::weather::Sky;
@@ -24,6 +27,11 @@ use crate::weather::Sky;
 const SLOWEST_MS: usize = 40;
 /// How long a commit can be under way after its answer was given up, in milliseconds.
 const LATEST_MS: usize = 200;
+
+/// How long a commit is held on its way.
+const HELD: Duration = Duration::from_millis(500);
+/// How long one to hold is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What becomes of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +57,46 @@ pub struct Faulty {
     pub(crate) watch: Arc<Watch>,
     pub(crate) sky: Arc<Sky>,
     pub(crate) chance: Chance,
+    pub(crate) hold: Hold,
+    /// Who looks at what was committed; nobody where the store is only read.
+    pub(crate) chronicle: Option<Arc<Chronicle>>,
+}
+
+/// Holds one commit on its way for a while, so that something else can happen meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    next: AtomicBool,
+    held: Notify,
+}
+
+impl Hold {
+    /// Holds the next commit; `false` if none comes in time.
+    pub(crate) async fn next(&self) -> bool {
+        self.next.store(true, Ordering::SeqCst);
+        let held = tokio::time::timeout(PATIENCE, self.held.notified()).await.is_ok();
+        self.next.store(false, Ordering::SeqCst);
+        held
+    }
+
+    async fn pass(&self) {
+        if self.next.swap(false, Ordering::SeqCst) {
+            self.held.notify_one();
+            tokio::time::sleep(HELD).await;
+        }
+    }
+}
+
+impl Fate {
+    fn words(self) -> &'static str {
+        match self {
+            Fate::Lost => "a write is lost with its answer",
+            Fate::Landed => "a write's answer is lost",
+            Fate::Late => "a commit's answer is lost while it is on its way",
+            Fate::Refused => "a write is refused",
+            Fate::Full => "the disk is full",
+            Fate::Fenced => "another node takes the shard",
+        }
+    }
 }
 
 fn lost() -> StoreError {
@@ -65,14 +113,32 @@ fn no(fate: Fate) -> StoreError {
 }
 
 impl Faulty {
+    /// A calm one, through which nothing can be owned.
+    pub(crate) fn reader(inner: Arc<dyn Store>) -> Self {
+        Faulty {
+            inner,
+            life: Arc::new(Life::new(0)),
+            watch: Arc::default(),
+            sky: Arc::default(),
+            chance: Chance::new(0, "reader"),
+            hold: Hold::default(),
+            chronicle: None,
+        }
+    }
+
     fn fate(&self, fates: &[Fate]) -> Option<Fate> {
-        self.chance.per_mille(self.sky.now().writes).then(|| *self.chance.pick(fates))
+        let fate = self.chance.per_mille(self.sky.now().writes).then(|| *self.chance.pick(fates));
+        if let Some(fate) = fate {
+            self.watch.fault(fate.words());
+        }
+        fate
     }
 
     /// On the way to the store, or back.
     async fn way(&self) {
         self.life.goes_on().await;
         if self.chance.per_mille(self.sky.now().slow) {
+            self.watch.fault("the store is slow");
             tokio::time::sleep(Duration::from_millis(self.chance.below(SLOWEST_MS) as u64)).await;
             self.life.goes_on().await;
         }
@@ -81,7 +147,10 @@ impl Faulty {
     async fn read(&self) -> Result<(), StoreError> {
         self.way().await;
         match self.chance.per_mille(self.sky.now().reads) {
-            true => Err(no(Fate::Refused)),
+            true => {
+                self.watch.fault("a read fails");
+                Err(no(Fate::Refused))
+            }
             false => Ok(()),
         }
     }
@@ -90,18 +159,29 @@ impl Faulty {
         let answer = self.inner.commit(batch.clone()).await?;
         let parts = batch.parts.into_iter().filter(|part| !answer.fenced.contains(&part.shard)).collect();
         self.watch.committed(&Batch { parts });
+        self.follow().await;
         Ok(answer)
+    }
+
+    async fn follow(&self) {
+        if let Some(chronicle) = &self.chronicle {
+            chronicle.follow(&self.watch).await;
+        }
     }
 
     /// A batch that is still under way when its answer is given up.
     fn arrive_late(&self, batch: Batch) {
-        let (inner, watch) = (self.inner.clone(), self.watch.clone());
+        let (inner, watch, chronicle) = (self.inner.clone(), self.watch.clone(), self.chronicle.clone());
         let after = Duration::from_millis(self.chance.below(LATEST_MS) as u64);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             let landed = inner.commit(batch.clone()).await.is_ok_and(|answer| answer.fenced.is_empty());
             if landed {
+                watch.fault("a commit lands after its answer was lost");
                 watch.committed(&batch);
+                if let Some(chronicle) = chronicle {
+                    chronicle.follow(&watch).await;
+                }
             }
         });
     }
@@ -149,6 +229,9 @@ impl Store for Faulty {
 
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
         self.read().await?;
+        if self.chronicle.is_none() {
+            return Ok(Claimed { leases: Vec::new(), control_pos: Pos(0) });
+        }
         self.inner.claim(claim).await
     }
 
@@ -161,6 +244,7 @@ impl Store for Faulty {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Answer, StoreError> {
+        self.hold.pass().await;
         self.way().await;
         if let Some(side) = self.life.reach(Boundary::Commit) {
             if side == Side::After {

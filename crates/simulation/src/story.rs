@@ -32,6 +32,14 @@ pub struct Told {
     pub records: u64,
     /// What the upstream did.
     pub effects: usize,
+    /// How many times the node died without warning.
+    pub crashes: u64,
+    /// How many commits were followed.
+    pub steps: u64,
+    /// How many things were looked at that must hold.
+    pub checks: u64,
+    /// How often each kind of thing went wrong outside.
+    pub faults: BTreeMap<&'static str, u64>,
     /// How often each kind of event happened.
     pub kinds: BTreeMap<String, u64>,
     /// Of everything in the log, to the byte.
@@ -43,7 +51,6 @@ pub struct Told {
 }
 
 /// How a life ends where nothing kills it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// There is nothing more to do.
     Over,
@@ -52,7 +59,7 @@ enum End {
     /// The process was killed.
     Killed,
     /// Something that must not be was seen.
-    Wrong,
+    Wrong(Vec<String>),
 }
 
 /// Tells a seed.
@@ -62,43 +69,38 @@ pub fn tell(seed: u64) -> Told {
     let weather = Weather::of(&chance);
     let mut people = People::new(seed);
     let mut left = DEEDS.0 + chance.below(DEEDS.1 - DEEDS.0);
-    let (mut lives, mut wrong) = (0, Vec::new());
-    loop {
+    let (mut lives, mut crashes) = (0, 0);
+    let (wrong, Written { text, records, kinds, steps }) = loop {
         lives += 1;
         world.sky.turn(weather);
         world.life.endanger(weather.deaths);
-        let end = world.live(async |node| live(&world, node, &mut people, (&mut left, &mut wrong)).await);
-        people.note(&world, format!("life {lives} ended: {end:?}"));
-        if matches!(end, Some(End::Over | End::Wrong)) {
-            break;
+        let end = world.live(async |node| match live(&world, node, &mut people, &mut left).await {
+            End::Stopped | End::Killed => None,
+            End::Over => Some((finish(&world, node, &mut people).await, written(&world, node).await)),
+            End::Wrong(wrong) => Some((wrong, written(&world, node).await)),
+        });
+        match end {
+            Some(Some(end)) => break end,
+            Some(None) => people.note(&world, format!("life {lives} ended")),
+            None => {
+                crashes += 1;
+                people.note(&world, format!("life {lives} ended in an accident"));
+            }
         }
-    }
-    world.sky.turn(Weather::default());
-    world.life.endanger(0);
-    let calm = world.live(async |node| {
-        if wrong.is_empty() {
-            wrong = finish(&world, node, &mut people).await;
-        }
-        written(node).await
-    });
-    let Written { text, records, kinds } = calm.expect("nobody dies in the calm");
+    };
     let (effects, digest) = (world.watch.all_done().len(), Digest::of(text.as_bytes()));
-    Told { seed, weather, lives, records, effects, kinds, digest, notes: people.notes().to_vec(), wrong }
+    let (checks, faults, notes) = (world.watch.checks(), world.watch.faults(), people.notes().to_vec());
+    Told { seed, weather, lives, records, effects, crashes, steps, checks, faults, kinds, digest, notes, wrong }
 }
 
-async fn live(world: &World, node: &Node, people: &mut People, (left, wrong): (&mut usize, &mut Vec<String>)) -> End {
+async fn live(world: &World, node: &Node, people: &mut People, left: &mut usize) -> End {
     while *left > 0 {
         *left -= 1;
         people.act(world, node).await;
-        *wrong = invariant::always(world, node).await;
+        let mut wrong = invariant::always(world, node).await;
         match people.chance().weighed(&[(24, 0), (4, 1), (1, 2), (1, 3)]) {
-            1 => {
-                if !node.rests().await {
-                    wrong.push("it never came to rest".to_owned());
-                } else {
-                    *wrong = in_calm(world, node).await;
-                }
-            }
+            1 if node.rests().await => wrong = in_calm(world, node).await,
+            1 => wrong.push("it never came to rest".to_owned()),
             2 => {
                 let drain = Duration::from_millis(people.chance().below(3_000) as u64);
                 node.stop(drain).await;
@@ -108,7 +110,7 @@ async fn live(world: &World, node: &Node, people: &mut People, (left, wrong): (&
             _ => {}
         }
         if !wrong.is_empty() {
-            return End::Wrong;
+            return End::Wrong(wrong);
         }
     }
     End::Over
@@ -123,8 +125,10 @@ async fn in_calm(world: &World, node: &Node) -> Vec<String> {
     wrong
 }
 
-/// Lets everything go on until nothing waits for anybody.
+/// Lets everything go on, in the same life and in calm weather, until nothing waits for anybody.
 async fn finish(world: &World, node: &Node, people: &mut People) -> Vec<String> {
+    world.sky.turn(Weather::default());
+    world.life.endanger(0);
     for _ in 0..ANSWERS {
         if !node.rests().await {
             return vec!["it never comes to rest in the calm".to_owned()];
@@ -153,10 +157,11 @@ struct Written {
     text: String,
     records: u64,
     kinds: BTreeMap<String, u64>,
+    steps: u64,
 }
 
-async fn written(node: &Node) -> Written {
-    let mut written = Written::default();
+async fn written(world: &World, node: &Node) -> Written {
+    let mut written = Written { steps: world.chronicle.steps().await, ..Written::default() };
     for shard in [Shard(0), Shard::CONTROL] {
         for tailed in node.log.tail(shard, Pos(0), usize::MAX >> 1).await.unwrap_or_default() {
             written.records += 1;

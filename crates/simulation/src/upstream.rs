@@ -23,6 +23,19 @@ enum Fate {
     DoneAndDies,
 }
 
+impl Fate {
+    fn words(self) -> &'static str {
+        match self {
+            Fate::Says => "a tool fails",
+            Fate::DoneAndLost => "a tool does it, and its answer is lost",
+            Fate::LostBefore => "a use is lost on its way",
+            Fate::NotSent => "a tool is not reached",
+            Fate::DoneAndHangs => "a tool does it and hangs",
+            Fate::DoneAndDies => "a tool does it, and its server dies",
+        }
+    }
+}
+
 struct Tools {
     life: Arc<Life>,
     watch: Arc<Watch>,
@@ -87,7 +100,9 @@ impl Tools {
         if !self.chance.per_mille(self.sky.now().tools) {
             return Reply::json(json!({"tool": call.tool, "done": true, "key": call.idempotency_key}));
         }
-        match self.chance.weighed(&fates) {
+        let fate = self.chance.weighed(&fates);
+        self.watch.fault(fate.words());
+        match fate {
             Fate::Says => Reply::error("it will not"),
             Fate::DoneAndLost => Reply::DoneAndLost,
             Fate::LostBefore => Reply::LostBefore,

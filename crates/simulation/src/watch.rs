@@ -26,6 +26,9 @@ struct Seen {
     sessions: BTreeMap<SessionId, (Name, Mode)>,
     frozen: Vec<(Scope, u64)>,
     done: BTreeMap<CallId, u32>,
+    /// What went wrong outside, by kind.
+    faults: BTreeMap<&'static str, u64>,
+    checks: u64,
     wrong: Vec<String>,
 }
 
@@ -124,6 +127,26 @@ impl Watch {
     /// Every call that was really done.
     pub fn all_done(&self) -> Vec<CallId> {
         self.seen().done.keys().copied().collect()
+    }
+
+    /// Something went wrong outside, as it may.
+    pub(crate) fn fault(&self, kind: &'static str) {
+        *self.seen().faults.entry(kind).or_default() += 1;
+    }
+
+    /// What went wrong outside, by kind.
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        self.seen().faults.clone()
+    }
+
+    /// So many things were looked at that must hold.
+    pub(crate) fn checked(&self, many: u64) {
+        self.seen().checks += many;
+    }
+
+    /// How many things were looked at that must hold.
+    pub fn checks(&self) -> u64 {
+        self.seen().checks
     }
 
     /// Notes what must not be.

@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
+use data::commit::Log;
+use data::seal::Sealer;
 use data::sqlite::SqliteStore;
 use domain::clock::Clock;
 use gateway::ScriptedUpstream;
 use tokio::runtime::Builder;
 
 use crate::chance::Chance;
+use crate::chronicle::Chronicle;
 use crate::clock::SimClock;
 use crate::life::Life;
 use crate::node::{self, Node};
 use crate::provider::Wayward;
-use crate::store::Faulty;
+use crate::store::{Faulty, Hold};
 use crate::upstream::upstream;
 use crate::watch::Watch;
 use crate::weather::Sky;
@@ -32,8 +35,18 @@ pub struct World {
     pub sky: Arc<Sky>,
     /// The other side.
     pub upstream: ScriptedUpstream,
+    /// What the log came to so far.
+    pub chronicle: Arc<Chronicle>,
     pub(crate) store: Arc<Faulty>,
     pub(crate) model: Arc<Wayward>,
+}
+
+/// Follows a store without ever owning a part of it.
+fn chronicle(reader: Faulty, clock: Arc<SimClock>) -> Chronicle {
+    let runtime = Builder::new_current_thread().build().expect("a runtime without a driver starts");
+    let sealer = Sealer::from_master(&[7; 32], clock.clone());
+    let log = runtime.block_on(Log::open(Arc::new(reader), sealer, clock, "chronicle"));
+    Chronicle::new(log.expect("a store in memory answers"))
 }
 
 impl World {
@@ -41,18 +54,21 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let (life, watch, sky) = (Arc::new(Life::new(seed)), Arc::<Watch>::default(), Arc::<Sky>::default());
         let clock = Arc::new(SimClock::new(seed));
-        let inner = SqliteStore::in_memory(clock.clone()).expect("a store in memory opens");
+        let inner = Arc::new(SqliteStore::in_memory(clock.clone()).expect("a store in memory opens"));
+        let chronicle = Arc::new(chronicle(Faulty::reader(inner.clone()), clock.clone()));
         let shared = || (life.clone(), watch.clone(), sky.clone());
         let store = Faulty {
-            inner: Arc::new(inner),
+            inner,
             life: life.clone(),
             watch: watch.clone(),
             sky: sky.clone(),
             chance: Chance::new(seed, "store"),
+            hold: Hold::default(),
+            chronicle: Some(chronicle.clone()),
         };
         let upstream = upstream(seed, shared());
         let model = Arc::new(Wayward::new(seed, shared()));
-        let world = World { seed, clock, life, watch, sky, upstream, store: Arc::new(store), model };
+        let world = World { seed, clock, life, watch, sky, upstream, chronicle, store: Arc::new(store), model };
         let founded = world.run(node::found(&world)).expect("nobody dies in a calm world");
         founded.expect("a calm store takes everything");
         world

@@ -1,0 +1,63 @@
+//! What administrators do: freeze, let go on, apply, and pull the upstream's plug.
+
+use control::{apply, people};
+use domain::control::Scope;
+use domain::principal::Caller;
+
+use super::{People, SCRIPTS, outcome};
+use crate::node::{Node, name, with_instructions};
+use crate::world::World;
+
+impl People {
+    pub(super) async fn freeze(&mut self, world: &World, node: &Node) -> String {
+        let agent = name(self.chance.weighed(&SCRIPTS).0);
+        let one = self.sessions.first().map(|_| *self.chance.pick(&self.sessions));
+        let what = match (self.chance.weighed(&[(1, 0), (3, 1), (2, 2)]), one) {
+            (0, _) => Scope::All,
+            (2, Some(session)) => Scope::Session { session },
+            _ => Scope::Agent { agent },
+        };
+        self.frozen.push(what.clone());
+        let frozen = people::freeze(&node.gate, &Caller::Admin, &what, "stop").await;
+        if frozen.is_ok() {
+            world.watch.froze(what.clone());
+        }
+        format!("{what:?}: {}", outcome(&frozen))
+    }
+
+    /// Freezes something while a commit is on its way.
+    pub(super) async fn freeze_meanwhile(&mut self, world: &World, node: &Node) -> String {
+        let written = self.write(node).await;
+        let held = world.store.hold.next().await;
+        format!("{written}; a commit is on its way: {held}; {}", self.freeze(world, node).await)
+    }
+
+    /// Lets everything go on that somebody froze, or tried to.
+    pub(crate) async fn thaw(&mut self, world: &World, node: &Node) -> String {
+        let mut told = Vec::new();
+        for what in std::mem::take(&mut self.frozen) {
+            world.watch.thaws(&what);
+            let thawed = people::unfreeze(&node.gate, &Caller::Admin, &what).await;
+            told.push(format!("{what:?}: {}", outcome(&thawed)));
+            if thawed.is_err() {
+                self.frozen.push(what);
+            }
+        }
+        told.join(", ")
+    }
+
+    /// The same agent with other instructions: another revision, which makes void what people consented to.
+    pub(super) async fn apply(&mut self, node: &Node) -> String {
+        let agent = name(self.chance.weighed(&SCRIPTS).0);
+        let text = format!("You are the {}th.", self.mails.len());
+        let descriptors = with_instructions(&agent, &text);
+        let applied = apply::apply(&node.gate, &Caller::Admin, descriptors, false).await;
+        format!("{agent}: {}", outcome(&applied))
+    }
+
+    pub(super) fn unplug(&mut self, world: &World) -> String {
+        self.unplugged = !self.unplugged;
+        world.upstream.unreachable(self.unplugged.then_some("it is unplugged"));
+        format!("unplugged: {}", self.unplugged)
+    }
+}
