@@ -10,6 +10,7 @@ use domain::clock::Timestamp;
 use domain::control::{ControlEvent, Kind};
 use domain::event::Event;
 use domain::id::{CallId, Epoch, Pos, Seq, SessionId, Shard};
+use domain::session::Session;
 use tokio::sync::Mutex;
 
 use crate::books;
@@ -91,6 +92,26 @@ impl Chronicle {
             .map(|tale| format!("{} folds into something else from its start", tale.id))
             .collect()
     }
+
+    /// Where a snapshot and the records behind it come to something else than all records.
+    pub(crate) async fn snapshots(&self, tales: &[Tale]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for tale in tales {
+            let Ok(Some(loaded)) = self.log.load_behind_snapshot(tale.id, execution::FOLD).await else { continue };
+            let Some(snapshot) = loaded.snapshot else { continue };
+            let Ok(mut session) = serde_json::from_slice::<Session>(&snapshot) else {
+                wrong.push(format!("{}: its snapshot does not read", tale.id));
+                continue;
+            };
+            for record in loaded.records {
+                record.events.iter().flatten().for_each(|event| session.apply(event, record.envelope.at));
+            }
+            if session != tale.session {
+                wrong.push(format!("{}: its snapshot comes to something else than its records", tale.id));
+            }
+        }
+        wrong
+    }
 }
 
 impl Told {
@@ -144,6 +165,7 @@ impl Told {
             waits_on: String::new(),
             scripted: session.scripted,
             mode: session.principal.mode(),
+            partition: None,
         };
         let (shard, pos, seq, trace) = (envelope.shard, envelope.pos, envelope.seq, envelope.trace);
         self.tales.push(Tale { id, past: Past { head, shard, pos, seq, trace, records: vec![record] }, session });

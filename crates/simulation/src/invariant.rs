@@ -65,8 +65,15 @@ pub async fn at_rest(world: &World, node: &Node) -> Vec<String> {
         wrong.extend(tale::head(tale).into_iter().map(|what| format!("{}: {what}", tale.id)));
         wrong.extend(tale::rest(tale).into_iter().map(|what| format!("{}: {what}", tale.id)));
     }
-    world.watch.checked(2 * tales.len() as u64);
+    world.watch.checked(3 * tales.len() as u64);
+    for (mail, session) in world.watch.all_accepted() {
+        let tale = tales.iter().find(|tale| tale.id == session);
+        if !tale.is_some_and(|tale| tale.heard(&mail)) {
+            wrong.push(format!("{session} has never received {mail}, which was accepted"));
+        }
+    }
     wrong.extend(world.chronicle.differs(&tales).await);
+    wrong.extend(world.chronicle.snapshots(&tales).await);
     wrong.extend(inbox(&node.log, &tales).await);
     wrong.extend(books::compare(&node.log, &tales).await);
     wrong

@@ -90,6 +90,10 @@ pub enum Deed {
     Resolve,
     /// Somebody ends a session.
     Kill,
+    /// Somebody holds a session where it is.
+    Suspend,
+    /// Somebody lets a session go on, or all that were held.
+    Resume,
     /// An administrator freezes something.
     Freeze,
     /// Somebody writes, and an administrator freezes something while a commit is on its way.
@@ -100,10 +104,12 @@ pub enum Deed {
     Apply,
     /// The upstream goes away, or comes back.
     Unplug,
+    /// Somebody sets the clock.
+    SetClock,
 }
 
 /// How often people do what.
-const DEEDS: [(u32, Deed); 13] = [
+const DEEDS: [(u32, Deed); 16] = [
     (12, Deed::Write),
     (3, Deed::WriteAgain),
     (12, Deed::Answer),
@@ -112,20 +118,28 @@ const DEEDS: [(u32, Deed); 13] = [
     (1, Deed::Forge),
     (9, Deed::Resolve),
     (1, Deed::Kill),
+    (1, Deed::Suspend),
+    (2, Deed::Resume),
     (1, Deed::Freeze),
     (2, Deed::FreezeMeanwhile),
     (9, Deed::Thaw),
     (1, Deed::Apply),
     (1, Deed::Unplug),
+    (1, Deed::SetClock),
 ];
 
 /// The people, and what they remember.
 pub struct People {
     chance: Chance,
+    /// The one that all of them write to, in a world where they do.
+    devoted: Option<Asked>,
     sessions: Vec<SessionId>,
     mails: Vec<Mail>,
     asked: Vec<ApprovalId>,
     frozen: Vec<Scope>,
+    held: Vec<SessionId>,
+    /// How often an administrator has told a session something.
+    told: u32,
     unplugged: bool,
     notes: Vec<String>,
 }
@@ -134,8 +148,20 @@ impl People {
     /// Of a seed.
     pub fn new(seed: u64) -> Self {
         let chance = Chance::new(seed, "people");
+        let devoted = chance.per_mille(200).then(|| chance.weighed(&SCRIPTS));
         let (sessions, mails, asked) = (Vec::new(), Vec::new(), Vec::new());
-        People { chance, sessions, mails, asked, frozen: Vec::new(), unplugged: false, notes: Vec::new() }
+        People {
+            chance,
+            devoted,
+            sessions,
+            mails,
+            asked,
+            frozen: Vec::new(),
+            held: Vec::new(),
+            told: 0,
+            unplugged: false,
+            notes: Vec::new(),
+        }
     }
 
     /// What they did, and how that went.
@@ -158,7 +184,7 @@ impl People {
         let deed = self.chance.weighed(&DEEDS);
         self.note(world, format!("{deed:?}"));
         let told = match deed {
-            Deed::Write => self.write(node).await,
+            Deed::Write => self.write(world, node).await,
             Deed::WriteAgain => self.write_again(node).await,
             Deed::Answer => self.answer(node).await,
             Deed::AnswerTwice => self.answer_twice(node).await,
@@ -166,11 +192,14 @@ impl People {
             Deed::Forge => self.forge(node).await,
             Deed::Resolve => self.resolve(world, node).await,
             Deed::Kill => self.kill(node).await,
+            Deed::Suspend => self.suspend(node).await,
+            Deed::Resume => self.resume(node).await,
             Deed::Freeze => self.freeze(world, node).await,
             Deed::FreezeMeanwhile => self.freeze_meanwhile(world, node).await,
             Deed::Thaw => self.thaw(world, node).await,
             Deed::Apply => self.apply(node).await,
             Deed::Unplug => self.unplug(world),
+            Deed::SetClock => self.set_clock(world),
         };
         self.note(world, told);
         let longest = self.chance.weighed(&[(4, 0), (6, 50), (6, 5_000), (2, 120_000), (1, 3_000_000)]);
@@ -182,9 +211,10 @@ impl People {
         self.notes.push(format!("{} {what}", world.clock.now()));
     }
 
-    async fn write(&mut self, node: &Node) -> String {
-        let (agent, scripts) = self.chance.weighed(&SCRIPTS);
-        let (agent, key) = (name(agent), format!("k{}", self.chance.below(3)));
+    async fn write(&mut self, world: &World, node: &Node) -> String {
+        let (agent, scripts) = self.devoted.unwrap_or_else(|| self.chance.weighed(&SCRIPTS));
+        let keys = if self.devoted.is_some() { 1 } else { 3 };
+        let (agent, key) = (name(agent), format!("k{}", self.chance.below(keys)));
         let words = *self.chance.pick(scripts);
         let start = node.start_of(&agent, &key);
         let session = start.principal.link.session;
@@ -196,7 +226,11 @@ impl People {
         if !self.sessions.contains(&session) {
             self.sessions.push(session);
         }
+        let id = mail.id.clone();
         let accepted = node.runtime.accept(mail).await;
+        if accepted.is_ok() {
+            world.watch.accepted(id, session);
+        }
         format!("to {agent} {key} ({session}): {words:?}: {}", outcome(&accepted))
     }
 
@@ -322,6 +356,37 @@ impl People {
         }
     }
 
+    async fn suspend(&mut self, node: &Node) -> String {
+        if self.sessions.is_empty() {
+            return "there is nobody".to_owned();
+        }
+        let session = *self.chance.pick(&self.sessions);
+        self.held.push(session);
+        let body = MailBody::Suspend { by: "admin".to_owned(), reason: "wait".to_owned() };
+        self.tell(node, session, "suspend", body).await
+    }
+
+    /// Lets all sessions go on that somebody held.
+    async fn resume(&mut self, node: &Node) -> String {
+        let mut told = Vec::new();
+        for session in std::mem::take(&mut self.held) {
+            let resumed = self.tell(node, session, "resume", MailBody::Resume { by: "admin".to_owned() }).await;
+            if !resumed.ends_with("done") {
+                self.held.push(session);
+            }
+            told.push(resumed);
+        }
+        told.join(", ")
+    }
+
+    /// Mail of an administrator.
+    async fn tell(&mut self, node: &Node, session: SessionId, what: &str, body: MailBody) -> String {
+        self.told += 1;
+        let id = format!("{what}:{session}:{}", self.told).parse().expect("words and an id are a mail id");
+        let accepted = node.runtime.accept(Mail { id, session, due: node.log.clock().now(), body }).await;
+        format!("{session}: {}", outcome(&accepted))
+    }
+
     async fn kill(&mut self, node: &Node) -> String {
         if self.sessions.is_empty() {
             return "there is nobody".to_owned();
@@ -336,7 +401,8 @@ impl People {
     /// Everything goes on, and whatever waits for a person gets an answer. `false`: nothing waited.
     pub(crate) async fn settle(&mut self, world: &World, node: &Node) -> bool {
         let thawed = self.thaw(world, node).await;
-        self.note(world, format!("at last: {thawed}"));
+        let resumed = self.resume(node).await;
+        self.note(world, format!("at last: {thawed}, {resumed}"));
         world.upstream.unreachable(None);
         let (approvals, doubts) = self.waits(node).await;
         let waited = !approvals.is_empty() || !doubts.is_empty();

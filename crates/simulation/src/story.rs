@@ -141,7 +141,7 @@ async fn finish(world: &World, node: &Node, people: &mut People) -> Vec<String> 
         if !waited && !waits(node).await {
             return invariant::at_the_end(world, node).await;
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
     }
     vec!["there is always something that waits".to_owned()]
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use data::store::Batch;
 use domain::control::Scope;
-use domain::id::{CallId, Digest, Name, SessionId};
+use domain::id::{CallId, Digest, MailId, Name, SessionId};
 use domain::principal::Mode;
 use gateway::upstream::ToolCall;
 use serde_json::Value;
@@ -29,6 +29,8 @@ struct Seen {
     /// What went wrong outside, by kind.
     faults: BTreeMap<&'static str, u64>,
     checks: u64,
+    /// Messages that the node said it has.
+    accepted: BTreeMap<MailId, SessionId>,
     wrong: Vec<String>,
 }
 
@@ -137,6 +139,16 @@ impl Watch {
     /// What went wrong outside, by kind.
     pub fn faults(&self) -> BTreeMap<&'static str, u64> {
         self.seen().faults.clone()
+    }
+
+    /// The node said that it has a message.
+    pub(crate) fn accepted(&self, mail: MailId, session: SessionId) {
+        self.seen().accepted.insert(mail, session);
+    }
+
+    /// The messages that the node said it has, with whom they are to.
+    pub(crate) fn all_accepted(&self) -> BTreeMap<MailId, SessionId> {
+        self.seen().accepted.clone()
     }
 
     /// So many things were looked at that must hold.

@@ -2,14 +2,15 @@
 //! the fence; that a chain is whole is for the test to see.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
     About, Answer, Batch, BatchPart, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget,
-    HeadFilter, HeadRow, History, HoldingRow, KeyRow, LeafRow, Lease, MailRow, MemoryRow, RecordRow, ResultFilter,
-    ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
+    HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, Lease, MailRow, MemoryRow, PhaseCount,
+    RecordRow, ResultFilter, ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
 };
 use domain::clock::Timestamp;
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
@@ -167,13 +168,22 @@ impl Store for Shelf {
         Ok(())
     }
 
-    async fn history(&self, session: SessionId, shard: Shard) -> Result<Option<History>, StoreError> {
+    async fn history(&self, session: SessionId, shard: Shard, _: HistoryFrom) -> Result<Option<History>, StoreError> {
         yield_now().await;
         let rows = self.rows();
         let Some(head) = rows.heads.get(&session).cloned() else { return Ok(None) };
         let records = rows.records.get(&shard).into_iter().flatten();
         let records = records.filter(|row| row.envelope.session == session).cloned().collect();
-        Ok(Some(History { head, records }))
+        let keys = rows.keys.get(&session).cloned().into_iter().collect();
+        Ok(Some(History { head, keys, snapshot: None, records }))
+    }
+
+    async fn counts(&self) -> Result<Vec<PhaseCount>, StoreError> {
+        Err(busy())
+    }
+
+    async fn backup_to(&self, _: &Path) -> Result<Option<u64>, StoreError> {
+        Err(busy())
     }
 
     async fn keys(&self, sessions: &[SessionId]) -> Result<Vec<KeyRow>, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use data::commit::Past;
 use domain::call::CallOutcome;
 use domain::event::{Event, Resolution};
-use domain::id::{CallId, SessionId};
+use domain::id::{CallId, MailId, SessionId};
 use domain::session::{CallState, Phase, Session};
 
 use crate::watch::Watch;
@@ -24,6 +24,14 @@ impl Tale {
     /// Everything that happened in it, in order.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.past.records.iter().flat_map(|record| record.events.iter().flatten())
+    }
+}
+
+impl Tale {
+    /// Whether it has received a message, or was over before.
+    pub(crate) fn heard(&self, message: &MailId) -> bool {
+        self.session.phase == Phase::Killed
+            || self.events().any(|event| matches!(event, Event::MessageReceived { mail, .. } if mail == message))
     }
 }
 
@@ -116,7 +124,8 @@ fn says_done(outcome: &CallOutcome) -> Option<bool> {
             let failed = |part: &domain::message::Part| matches!(part.content, Content::Result { error: true, .. });
             Some(!message.parts.iter().any(failed))
         }
-        CallOutcome::Failed { .. } | CallOutcome::Stopped { .. } => Some(false),
-        CallOutcome::Unknown { .. } => None,
+        CallOutcome::Failed { .. } => Some(false),
+        // It may be asked for again, and done then.
+        CallOutcome::Unknown { .. } | CallOutcome::Stopped { .. } => None,
     }
 }

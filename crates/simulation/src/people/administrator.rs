@@ -8,6 +8,9 @@ use super::{People, SCRIPTS, outcome};
 use crate::node::{Node, name, with_instructions};
 use crate::world::World;
 
+/// The furthest that the clock is set back, in milliseconds: ten minutes.
+const FURTHEST_BACK_MS: i64 = 600_000;
+
 impl People {
     pub(super) async fn freeze(&mut self, world: &World, node: &Node) -> String {
         let agent = name(self.chance.weighed(&SCRIPTS).0);
@@ -27,7 +30,7 @@ impl People {
 
     /// Freezes something while a commit is on its way.
     pub(super) async fn freeze_meanwhile(&mut self, world: &World, node: &Node) -> String {
-        let written = self.write(node).await;
+        let written = self.write(world, node).await;
         let held = world.store.hold.next().await;
         format!("{written}; a commit is on its way: {held}; {}", self.freeze(world, node).await)
     }
@@ -53,6 +56,16 @@ impl People {
         let descriptors = with_instructions(&agent, &text);
         let applied = apply::apply(&node.gate, &Caller::Admin, descriptors, false).await;
         format!("{agent}: {}", outcome(&applied))
+    }
+
+    /// The wall clock jumps, both ways.
+    pub(super) fn set_clock(&mut self, world: &World) -> String {
+        let most = self.chance.weighed(&[(2, 2_000), (1, 7_200_000)]);
+        let ahead = i64::try_from(self.chance.below(most)).expect("it is some milliseconds");
+        let by = if self.chance.per_mille(500) { ahead } else { -ahead.min(FURTHEST_BACK_MS) };
+        world.clock.set_off(by);
+        world.watch.fault(if by < 0 { "the clock is set back" } else { "the clock is set forward" });
+        format!("by {by} ms")
     }
 
     pub(super) fn unplug(&mut self, world: &World) -> String {
