@@ -1,6 +1,6 @@
-//! One walk (a model that thinks, reads, and writes with and without consent, several at once), killed at every
-//! boundary that it crosses and on either side of it: before and after each commit, and between each dispatch and its
-//! outcome. What was really done is counted in the upstream's own file.
+//! One walk for every kind of call, killed at every boundary that it crosses and on either side of it: before and after
+//! each commit and each write of mail, and between each dispatch and its outcome. What was really done is counted in
+//! the upstream's own file, and for what happens inside, in the log.
 
 #![expect(clippy::unwrap_used, reason = "in a calm world every answer comes, and what is set up is known to be right")]
 
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use control::approval::{self, Answer};
 use data::rows::InboxKey;
 use data::store::HeadFilter;
+use domain::call::CallOutcome;
 use domain::clock::Clock;
-use domain::event::Resolution;
+use domain::event::{Event, Resolution};
 use domain::mail::{Mail, MailBody};
 use domain::message::{Message, Origin, Role};
 use domain::session::Phase;
@@ -22,12 +23,49 @@ use simulation::life::{Boundary, Point, Side};
 use simulation::node::{Node, name, person};
 use tempfile::TempDir;
 
-/// Reads; then a write that asks, a read and a write that does not ask at once; then another write that asks.
-const WALK: &str = "look a | pay 1500 & look b & pay 30 | pay 2000";
-/// What it writes, by amount.
-const WRITES: [i64; 3] = [1500, 30, 2000];
 /// How often what waits is answered before a walk counts as stuck.
 const PATIENCE: usize = 50;
+
+/// A kind of call, and a walk that consists of it.
+struct Kind {
+    name: &'static str,
+    agent: &'static str,
+    words: &'static str,
+    /// How its effects are counted.
+    count: Count,
+}
+
+/// What an effect is, by what makes it that one: no two of the same may be there.
+#[derive(Clone, Copy)]
+enum Count {
+    /// An answer of the model, by its call.
+    Answers,
+    /// A use of this tool that was answered, by its call: it may be sent again.
+    Heard(&'static str),
+    /// A use of this tool, by its idempotency key: the same key again is the same effect.
+    Keys(&'static str),
+    /// A line of this tool in the upstream's file.
+    Lines(&'static str),
+    /// What the agent remembers.
+    Memories,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind { name: "model", agent: "reader", words: "", count: Count::Answers },
+    Kind { name: "read", agent: "reader", words: "look a", count: Count::Heard("look") },
+    Kind { name: "idempotent", agent: "reader", words: "file a", count: Count::Keys("file") },
+    Kind { name: "write", agent: "payer", words: "pay 30", count: Count::Lines("pay") },
+    Kind { name: "write, with consent", agent: "payer", words: "pay 1500", count: Count::Lines("pay") },
+    Kind { name: "irreversible, with consent", agent: "payer", words: "wire 5", count: Count::Lines("wire") },
+    Kind { name: "memory", agent: "keeper", words: "remember one", count: Count::Memories },
+    // A read; then a write that asks, a read and a write that does not ask at once; then another write that asks.
+    Kind {
+        name: "several at once",
+        agent: "payer",
+        words: "look a | pay 1500 & look b & pay 30 | pay 2000",
+        count: Count::Lines("pay"),
+    },
+];
 
 /// The upstream's own file.
 struct Ledger(PathBuf);
@@ -38,17 +76,13 @@ impl Ledger {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// How often each amount was paid.
-    fn paid(&self) -> BTreeMap<i64, usize> {
-        let mut paid = BTreeMap::new();
-        for line in self.lines().iter().filter(|line| line["tool"] == "pay") {
-            *paid.entry(line["arguments"]["amount_usd"].as_i64().unwrap()).or_default() += 1;
+    /// What a tool did, by a field of it.
+    fn by(&self, tool: &str, field: &str) -> BTreeMap<String, usize> {
+        let mut by = BTreeMap::new();
+        for line in self.lines().iter().filter(|line| line["tool"] == tool) {
+            *by.entry(line[field].to_string()).or_default() += 1;
         }
-        paid
-    }
-
-    fn reads(&self) -> usize {
-        self.lines().iter().filter(|line| line["tool"] == "look").count()
+        by
     }
 
     fn has(&self, key: &str) -> bool {
@@ -57,52 +91,66 @@ impl Ledger {
 }
 
 /// What one walk came to.
+#[derive(Default)]
 struct Walked {
-    world: World,
-    ledger: Ledger,
     lives: usize,
     wrong: Vec<String>,
+    /// Effects, and how often each is there.
+    effects: BTreeMap<String, usize>,
+    /// What was sent, to the model and to the upstream.
+    sent: usize,
+    /// How often a person was asked what came of a call.
+    asked: usize,
+    crossed: BTreeMap<Boundary, u64>,
 }
 
 /// Walks, killed at this point, started again until it is at its end.
-fn walk(dir: &Path, point: Option<Point>) -> Walked {
+fn walk(kind: &Kind, dir: &Path, point: Option<Point>) -> Walked {
     let ledger = Ledger(dir.join("ledger.jsonl"));
     let world = World::new(1).keeping(ledger.0.clone());
     if let Some(point) = point {
         world.life.plan(point);
     }
-    let mut lives = 0;
+    let mut walked = Walked::default();
     loop {
-        lives += 1;
-        assert!(lives < 10, "{point:?} is never passed");
-        if let Some(wrong) = world.live(async |node| to_the_end(&world, node, &ledger).await) {
-            return Walked { world, ledger, lives, wrong };
+        walked.lives += 1;
+        assert!(walked.lives < 10, "{point:?} is never passed");
+        if world.live(async |node| to_the_end(kind, &world, node, &ledger, &mut walked).await).is_some() {
+            break;
         }
     }
+    walked.sent += ledger.lines().len();
+    walked.crossed = BOUNDARIES.into_iter().map(|boundary| (boundary, world.life.passed(boundary))).collect();
+    walked
 }
 
-async fn to_the_end(world: &World, node: &Node, ledger: &Ledger) -> Vec<String> {
-    let start = node.start_of(&name("payer"), "walk");
+const BOUNDARIES: [Boundary; 4] = [Boundary::Commit, Boundary::Mail, Boundary::Model, Boundary::Tool];
+
+async fn to_the_end(kind: &Kind, world: &World, node: &Node, ledger: &Ledger, walked: &mut Walked) {
+    let start = node.start_of(&name(kind.agent), "walk");
     let session = start.principal.link.session;
-    let message = Message::text(Role::Person, Origin::Person, WALK);
+    let message = Message::text(Role::Person, Origin::Person, kind.words);
     let body = MailBody::Message { start: Box::new(start), from: Some(name("ana")), message };
     let mail = Mail { id: "walk".parse().unwrap(), session, due: world.clock.now(), body };
     // In every life: whoever got no answer posts it again.
     node.runtime.accept(mail).await.unwrap();
     for _ in 0..PATIENCE {
         if !node.rests().await {
-            return vec!["it never rests".to_owned()];
+            walked.wrong.push("it never rests".to_owned());
+            return;
         }
         let head = node.log.heads(HeadFilter::default()).await.unwrap().pop().unwrap().1;
         if head.phase == Phase::Finished {
-            return invariant::at_the_end(world, node).await;
+            walked.wrong.extend(invariant::at_the_end(world, node).await);
+            count(kind, node, ledger, walked).await;
+            return;
         }
-        answer_all(node, ledger).await;
+        answer_all(node, ledger, walked).await;
     }
-    vec!["it is stuck".to_owned()]
+    walked.wrong.push("it is stuck".to_owned());
 }
 
-async fn answer_all(node: &Node, ledger: &Ledger) {
+async fn answer_all(node: &Node, ledger: &Ledger, walked: &mut Walked) {
     for item in node.log.inbox().await.unwrap() {
         match item.key {
             InboxKey::Approval { approval } => {
@@ -110,6 +158,7 @@ async fn answer_all(node: &Node, ledger: &Ledger) {
                 approval::answer(&node.gate, &person("ana"), approval, yes).await.unwrap();
             }
             InboxKey::InDoubt { call } => {
+                walked.asked += 1;
                 let say = match ledger.has(&call.to_string()) {
                     true => Resolution::Happened { result: "it is in the ledger".to_owned() },
                     false => Resolution::DidNot,
@@ -120,30 +169,84 @@ async fn answer_all(node: &Node, ledger: &Ledger) {
     }
 }
 
-#[test]
-fn killed_at_every_boundary_nothing_is_lost_and_nothing_is_doubled() {
-    let clean_dir = TempDir::new().unwrap();
-    let clean = walk(clean_dir.path(), None);
-    assert_eq!((clean.lives, clean.wrong.as_slice()), (1, [].as_slice()));
-    assert_eq!(clean.ledger.paid(), WRITES.map(|amount| (amount, 1)).into());
-    let (mut points, mut performed, mut lost, mut doubled, mut read_again) = (0, 0, 0, 0, 0);
-    for boundary in [Boundary::Commit, Boundary::Model, Boundary::Tool] {
-        let crossed = clean.world.life.passed(boundary);
-        println!("{crossed} {boundary:?} boundaries");
-        for point in (1..=crossed).flat_map(|number| [Side::Before, Side::After].map(|side| (boundary, number, side))) {
-            let dir = TempDir::new().unwrap();
-            let walked = walk(dir.path(), Some(point));
-            assert_eq!((walked.lives, walked.wrong.as_slice()), (2, [].as_slice()), "{point:?}");
-            let paid = walked.ledger.paid();
-            points += 1;
-            performed += paid.values().sum::<usize>();
-            lost += WRITES.iter().filter(|amount| !paid.contains_key(amount)).count();
-            doubled += paid.values().filter(|times| **times > 1).count();
-            read_again += walked.ledger.reads() - clean.ledger.reads();
+/// Counts the effects of a walk that is over.
+async fn count(kind: &Kind, node: &Node, ledger: &Ledger, walked: &mut Walked) {
+    let tales = invariant::tales(node, &mut walked.wrong).await;
+    let events: Vec<&Event> = tales.iter().flat_map(|tale| tale.events()).collect();
+    walked.sent = events.iter().filter(|event| matches!(event, Event::ModelRequested { .. })).count();
+    let mut effects: BTreeMap<String, usize> = BTreeMap::new();
+    let heard = |event: &&Event, model: bool| match event {
+        Event::ModelAnswered { call, outcome: CallOutcome::Answered { .. }, .. } if model => Some(call.to_string()),
+        Event::CallAnswered { call, outcome: CallOutcome::Answered { .. }, .. } if !model => Some(call.to_string()),
+        _ => None,
+    };
+    match kind.count {
+        Count::Answers => events.iter().filter_map(|event| heard(event, true)).for_each(|call| {
+            *effects.entry(call).or_default() += 1;
+        }),
+        Count::Heard(tool) => {
+            assert!(!ledger.by(tool, "key").is_empty(), "it was used");
+            events.iter().filter_map(|event| heard(event, false)).for_each(|call| {
+                *effects.entry(call).or_default() += 1;
+            });
+        }
+        // The same key again changes nothing at the upstream: what is counted is how many there are.
+        Count::Keys(tool) => effects = ledger.by(tool, "key").into_keys().map(|key| (key, 1)).collect(),
+        // By what was asked, and not by the call: a second call that does the same is a second effect.
+        Count::Lines(tool) => effects = ledger.by(tool, "arguments"),
+        Count::Memories => {
+            let memories = node.log.recall(&name(kind.agent), node.log.clock().now(), 100).await.unwrap();
+            memories.into_iter().for_each(|memory| *effects.entry(memory.text).or_default() += 1);
         }
     }
+    walked.effects = effects;
+}
+
+/// One line of the table.
+#[derive(Default)]
+struct Line {
+    points: usize,
+    performed: usize,
+    lost: usize,
+    doubled: usize,
+    repeated: usize,
+    asked: usize,
+}
+
+fn line(kind: &Kind) -> Line {
+    let dir = TempDir::new().unwrap();
+    let clean = walk(kind, dir.path(), None);
+    assert_eq!((clean.lives, clean.wrong.as_slice()), (1, [].as_slice()), "{}", kind.name);
+    assert!(!clean.effects.is_empty() && clean.effects.values().all(|times| *times == 1), "{}", kind.name);
+    let mut line = Line::default();
+    for (boundary, crossed) in &clean.crossed {
+        for point in (1..=*crossed).flat_map(|n| [Side::Before, Side::After].map(|side| (*boundary, n, side))) {
+            let dir = TempDir::new().unwrap();
+            let walked = walk(kind, dir.path(), Some(point));
+            assert_eq!((walked.lives, walked.wrong.as_slice()), (2, [].as_slice()), "{}: {point:?}", kind.name);
+            line.points += 1;
+            line.performed += walked.effects.values().sum::<usize>();
+            line.lost += clean.effects.len().saturating_sub(walked.effects.len());
+            line.doubled += walked.effects.values().filter(|times| **times > 1).count();
+            line.doubled += walked.effects.len().saturating_sub(clean.effects.len());
+            line.repeated += walked.sent.saturating_sub(clean.sent);
+            line.asked += walked.asked;
+        }
+    }
+    assert_eq!(line.performed, line.points * clean.effects.len(), "{}", kind.name);
+    line
+}
+
+#[test]
+fn killed_at_every_boundary_nothing_is_lost_and_nothing_is_doubled() {
     println!(
-        "{points} points, {performed} writes performed, {lost} lost, {doubled} doubled; {read_again} reads repeated"
+        "{:28}{:>8}{:>11}{:>6}{:>9}{:>12}{:>10}",
+        "", "points", "performed", "lost", "doubled", "sent again", "in doubt"
     );
-    assert_eq!((performed, lost, doubled), (points * WRITES.len(), 0, 0));
+    for kind in KINDS {
+        let Line { points, performed, lost, doubled, repeated, asked } = line(&kind);
+        println!("{:28}{points:>8}{performed:>11}{lost:>6}{doubled:>9}{repeated:>12}{asked:>10}", kind.name);
+        assert_eq!((lost, doubled), (0, 0), "{}", kind.name);
+        assert!(points > 10, "{}", kind.name);
+    }
 }

@@ -55,15 +55,20 @@ pub(crate) fn head(tale: &Tale) -> Vec<String> {
 pub(crate) fn rest(tale: &Tale) -> Vec<String> {
     let session = &tale.session;
     let mut wrong = Vec::new();
-    let open =
-        session.open.values().filter(|open| matches!(open.state, CallState::Wanted | CallState::InFlight { .. }));
+    // What is held wants nothing until it is let go on.
+    let held = session.paused.is_some();
+    let open = session.open.values().filter(|open| match open.state {
+        CallState::InFlight { .. } => true,
+        CallState::Wanted => !held,
+        CallState::Waiting { .. } | CallState::InDoubt { .. } => false,
+    });
     wrong.extend(open.map(|open| format!("{} is open and nobody works on it: {:?}", open.id, open.state)));
     match session.phase {
         Phase::Ready | Phase::Running => wrong.push(format!("it is {} and nobody works on it", session.phase)),
-        Phase::Suspended if session.open.is_empty() => wrong.push("it waits for nothing".to_owned()),
+        Phase::Suspended if session.open.is_empty() && !held => wrong.push("it waits for nothing".to_owned()),
         // One that failed says it together with whatever it is told next.
-        Phase::Finished if !session.pending.is_empty() => wrong.push("mail is unanswered".to_owned()),
-        Phase::Finished if session.wants_model() => wrong.push("it finished without an answer".to_owned()),
+        Phase::Finished if !held && !session.pending.is_empty() => wrong.push("mail is unanswered".to_owned()),
+        Phase::Finished if !held && session.wants_model() => wrong.push("it finished without an answer".to_owned()),
         Phase::Suspended | Phase::Finished | Phase::Failed | Phase::Killed => {}
     }
     wrong

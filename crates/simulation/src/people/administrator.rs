@@ -1,5 +1,7 @@
 //! What administrators do: freeze, let go on, apply, and pull the upstream's plug.
 
+use std::time::Duration;
+
 use control::{apply, people};
 use domain::control::Scope;
 use domain::principal::Caller;
@@ -8,8 +10,8 @@ use super::{People, SCRIPTS, outcome};
 use crate::node::{Node, name, with_instructions};
 use crate::world::World;
 
-/// The furthest that the clock is set back, in milliseconds: ten minutes.
-const FURTHEST_BACK_MS: i64 = 600_000;
+/// The furthest that the clock is set back.
+const FURTHEST_BACK: Duration = Duration::from_secs(600);
 
 impl People {
     pub(super) async fn freeze(&mut self, world: &World, node: &Node) -> String {
@@ -61,11 +63,16 @@ impl People {
     /// The wall clock jumps, both ways.
     pub(super) fn set_clock(&mut self, world: &World) -> String {
         let most = self.chance.weighed(&[(2, 2_000), (1, 7_200_000)]);
-        let ahead = i64::try_from(self.chance.below(most)).expect("it is some milliseconds");
-        let by = if self.chance.per_mille(500) { ahead } else { -ahead.min(FURTHEST_BACK_MS) };
-        world.clock.set_off(by);
-        world.watch.fault(if by < 0 { "the clock is set back" } else { "the clock is set forward" });
-        format!("by {by} ms")
+        let by = Duration::from_millis(self.chance.below(most) as u64);
+        if self.chance.per_mille(500) {
+            world.clock.skip(by);
+            world.watch.fault("the clock is set forward");
+            return format!("ahead by {by:?}");
+        }
+        let by = by.min(FURTHEST_BACK);
+        world.clock.set_back(by);
+        world.watch.fault("the clock is set back");
+        format!("back by {by:?}")
     }
 
     pub(super) fn unplug(&mut self, world: &World) -> String {
