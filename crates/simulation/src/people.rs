@@ -402,10 +402,11 @@ impl People {
     pub(crate) async fn settle(&mut self, world: &World, node: &Node) -> bool {
         let thawed = self.thaw(world, node).await;
         let resumed = self.resume(node).await;
+        let went_on = !thawed.is_empty() || !resumed.is_empty();
         self.note(world, format!("at last: {thawed}, {resumed}"));
         world.upstream.unreachable(None);
         let (approvals, doubts) = self.waits(node).await;
-        let waited = !approvals.is_empty() || !doubts.is_empty();
+        let waited = went_on || !approvals.is_empty() || !doubts.is_empty();
         for approval in approvals {
             let opinion = self.opinion(node, approval).await;
             let answered = approval::answer(&node.gate, &person("ben"), approval, opinion).await;

@@ -84,7 +84,7 @@ fn consent_that_nobody_gives_in_time_is_a_no_and_nobody_has_to_say_so() {
         assert_eq!(phase(node, session).await, Phase::Suspended);
         tokio::time::sleep(seconds(2 * 60)).await;
         assert_eq!(phase(node, session).await, Phase::Finished);
-        assert!(asked(node).await.is_empty() && world.upstream.done().is_empty());
+        assert!(asked(node).await.is_empty() && world.upstream.done().iter().all(|call| call.tool != "pay"));
     });
 }
 

@@ -79,6 +79,10 @@ pub(crate) fn rest(tale: &Tale) -> Vec<String> {
 pub(crate) fn mail(tale: &Tale) -> Vec<String> {
     let mut wrong = Vec::new();
     let (mut mails, mut used) = (BTreeSet::new(), BTreeMap::new());
+    let told = tale.events().filter(|event| matches!(event, Event::MessageReceived { .. })).count();
+    if tale.session.key.starts_with("cron/") && told > 1 {
+        wrong.push(format!("its schedule fired {told} times for one instant"));
+    }
     for event in tale.events() {
         match event {
             Event::MessageReceived { mail, .. } if !mails.insert(mail) => {
