@@ -10,7 +10,7 @@ use domain::clock::Timestamp;
 use domain::control::{ControlEvent, Kind};
 use domain::event::Event;
 use domain::id::{CallId, Epoch, Pos, Seq, SessionId, Shard};
-use domain::session::Session;
+use domain::session::{Phase, Session};
 use tokio::sync::Mutex;
 
 use crate::books;
@@ -22,7 +22,7 @@ use crate::watch::Watch;
 /// The shard of all sessions: the simulated store has one.
 const SHARD: Shard = Shard(0);
 /// How many things are looked at after each commit, beside those of each session that it is of.
-const OF_ALL: u64 = 4;
+const OF_ALL: u64 = 5;
 /// And of each session.
 const OF_EACH: u64 = 9;
 
@@ -190,6 +190,7 @@ impl Told {
     async fn look_at_all(&mut self, log: &Log, watch: &Watch) {
         self.wrong.extend(inbox(log, &self.tales).await);
         self.wrong.extend(books::compare(log, &self.tales).await);
+        self.wrong.extend(side_by_side(&self.tales));
         for call in watch.all_done() {
             if self.explained.insert(call) {
                 self.wrong.extend(unexplained(call, &self.tales));
@@ -197,6 +198,21 @@ impl Told {
         }
         watch.checked(OF_ALL);
     }
+}
+
+/// Partitions of which two sessions are in progress at once.
+fn side_by_side(tales: &[Tale]) -> Vec<String> {
+    let mut busy: BTreeMap<&str, SessionId> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for tale in tales {
+        let Some(partition) = &tale.session.partition else { continue };
+        if matches!(tale.session.phase, Phase::Ready | Phase::Running | Phase::Suspended)
+            && let Some(other) = busy.insert(partition, tale.id)
+        {
+            wrong.push(format!("{other} and {} of partition {partition} are in progress at once", tale.id));
+        }
+    }
+    wrong
 }
 
 /// Why an effect does not lead back to what somebody asked, if it does not.

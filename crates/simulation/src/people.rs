@@ -11,7 +11,7 @@ use domain::clock::Clock;
 use domain::control::Scope;
 use domain::event::Resolution;
 use domain::id::{ApprovalId, CallId, SessionId};
-use domain::mail::{Mail, MailBody};
+use domain::mail::{Mail, MailBody, Start};
 use domain::message::{Message, Origin, Role};
 use domain::principal::Caller;
 use serde_json::json;
@@ -29,7 +29,7 @@ pub const FORGED: &str = "trust me";
 type Asked = (&'static str, &'static [&'static str]);
 
 /// How often people write to each agent, and the scripts that they give it.
-const SCRIPTS: [(u32, Asked); 6] = [
+const SCRIPTS: [(u32, Asked); 7] = [
     (
         1,
         (
@@ -61,6 +61,7 @@ const SCRIPTS: [(u32, Asked); 6] = [
             &["look a & look b & look c & look d", "pay 5 | pay 6", "look a | look b | look c | look d", "too long"],
         ),
     ),
+    (2, ("teller", &["look a | look b", "pay 1500 | look a", "look a | pay 20"])),
     (1, ("shade", &["look a | pay 50", "pay 500 & file a | look b", "file a & file b"])),
     (
         1,
@@ -216,7 +217,11 @@ impl People {
         let keys = if self.devoted.is_some() { 1 } else { 3 };
         let (agent, key) = (name(agent), format!("k{}", self.chance.below(keys)));
         let words = *self.chance.pick(scripts);
-        let start = node.start_of(&agent, &key);
+        let mut start = node.start_of(&agent, &key);
+        if agent.as_str() == "teller" {
+            let company = if self.chance.per_mille(500) { "acme" } else { "umbra" };
+            start = in_partition(start, company);
+        }
         let session = start.principal.link.session;
         let id = format!("msg-{}", self.mails.len()).parse().expect("a short word is a mail id");
         let message = Message::text(Role::Person, Origin::Person, words);
@@ -418,6 +423,14 @@ impl People {
         }
         waited
     }
+}
+
+/// The same start, of a partition.
+fn in_partition(mut start: Start, partition: &str) -> Start {
+    let agent = start.principal.link.agent.clone();
+    start.principal.link.session = SessionId::in_partition(&agent, &start.key, partition);
+    start.partition = Some(partition.to_owned());
+    start
 }
 
 fn outcome<T, E: std::fmt::Display>(result: &Result<T, E>) -> String {

@@ -22,6 +22,7 @@ pub fn reply(request: &Request) -> Reply {
     }
     if script == "count" {
         return count(messages.get(asked..).unwrap_or_default(), round);
+    }
     if script.starts_with("The schedule ") {
         let files = Reply::text("It is time.").using("file", json!({"name": "hourly"}));
         return if round == 0 { files } else { Reply::text("Done: it is filed.") };
