@@ -38,7 +38,7 @@ fn everything() -> Vec<Value> {
             {"name": "nightly", "cron": "0 2 * * 1-5", "timezone": "Europe/Madrid",
              "input": {"company": "acme", "list": [1, 0.5, null, true, "1"]}},
             {"name": "hook", "webhook": {"secret": "sap-hook"}, "session": "body.company", "input": "body"},
-            {"name": "plain", "cron": "*/5 * * * *"},
+            {"name": "plain", "cron": "*/5 * * * *", "input": {"company": "a"}},
             {"name": "bare", "webhook": {"secret": "S"}},
         ],
         "concurrency": {"one_per": "partition", "key": "input.company", "active": 20, "queue": 1000},
