@@ -12,7 +12,8 @@ use domain::id::Name;
 use domain::session::Phase;
 
 pub(crate) use options::{
-    AddWebhook, Audit, Demo, Events, Freeze, Key, KeyKind, Person, Run, Say, Send, Shadow, Up, Webhook, What,
+    AddWebhook, Audit, Bench, Demo, Events, Freeze, Heavy, Key, KeyKind, Person, Run, Say, Send, Shadow, Up, Webhook,
+    What,
 };
 pub(crate) use word::{By, Since};
 
@@ -249,6 +250,9 @@ pub(crate) enum Command {
     /// Shadow-run: compare an agent with the people who do the work now. Nothing is sent.
     #[command(subcommand, after_help = examples::SHADOW)]
     Shadow(Shadow),
+    /// Measure Ostler on this machine and this disk, beside what the disk itself can do.
+    #[command(after_help = examples::BENCH)]
+    Bench(Bench),
     /// Print the JSON Schema of descriptors, for editors.
     #[command(after_help = examples::SCHEMA)]
     Schema,
@@ -258,6 +262,9 @@ pub(crate) enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// What `scripts/verify` measures with.
+    #[command(hide = true, subcommand)]
+    Heavy(Heavy),
     /// One of the demo's own MCP servers, over standard input and output.
     #[command(hide = true)]
     McpDemo {

@@ -3,10 +3,12 @@
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod cost;
 pub(crate) mod demo;
 pub(crate) mod events;
 pub(crate) mod get;
+pub(crate) mod heavy;
 pub(crate) mod inbox;
 pub(crate) mod init;
 pub(crate) mod people;

@@ -67,6 +67,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Key(key) => commands::people::key(&global, key).await,
         Command::Shadow(shadow) => commands::shadow::shadow(&global, shadow).await,
         Command::Login { person } => commands::people::login(&global, &person).await,
+        Command::Bench(bench) => commands::bench::bench(&global, bench).await,
+        Command::Heavy(heavy) => commands::heavy::heavy(&global, heavy).await,
         Command::Schema => commands::init::schema(&global),
         Command::Completion { shell } => commands::init::completion(shell),
         Command::McpDemo { which, files, delay_ms } => commands::up::mcp_demo(&which, &files, delay_ms).await,

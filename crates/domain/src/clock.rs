@@ -114,6 +114,24 @@ impl Clock for SystemClock {
     }
 }
 
+/// Measures how long something took, finer than milliseconds. For benchmarks: nothing that is decided or recorded
+/// depends on one.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the time")]
+    pub fn start() -> Self {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    /// How long ago it was started.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Timestamp, length_ms};

@@ -4,6 +4,7 @@ mod api;
 mod app;
 mod auth;
 pub mod backup;
+pub mod bench;
 pub mod boot;
 pub mod config;
 mod console;

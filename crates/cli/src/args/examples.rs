@@ -26,6 +26,15 @@ Secrets of providers and upstreams come from the environment (names that end wit
 _SECRET or _PASSWORD) or from lines NAME=value in secrets.env of the data directory (mode 0600).
 Ctrl-C or SIGTERM stops: calls in flight end first. SIGKILL loses nothing.";
 
+pub(super) const BENCH: &str = "\
+Examples:
+  ostler bench                         half a minute, on the disk of the data directory
+  ostler bench --data /mnt/fast        another disk; the directory is left as it was
+  ostler bench --seconds 120 -o json
+
+No server is needed. Each figure stands beside the limit that the same run measured. Other work
+on the machine shows: the load before the run is printed.";
+
 pub(super) const INIT: &str = "\
 Examples:
   ostler init my-agent                 writes my-agent.yaml, and says what to type next

@@ -49,6 +49,93 @@ pub(crate) struct Up {
     pub while_stdin: bool,
 }
 
+/// `ostler bench`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Bench {
+    /// A look of a few seconds: whether everything can be measured, not how fast it is.
+    #[arg(long, conflicts_with = "seconds")]
+    pub quick: bool,
+    /// About how long to measure.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(5..=3600))]
+    pub seconds: u16,
+    /// Measure the log path alone, in this empty database: what is measured stays there.
+    #[arg(long, value_name = "postgres://…")]
+    pub store: Option<server::bench::StoreUrl>,
+}
+
+/// `ostler heavy`: hidden, for `scripts/verify`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Heavy {
+    /// Put a population to sleep in a data directory.
+    Load {
+        /// What to apply first.
+        #[arg(long)]
+        descriptors: PathBuf,
+        #[command(flatten)]
+        population: Sleepers,
+    },
+    /// Bring random sleepers back into memory, without a server.
+    Rehydrate {
+        /// How many.
+        #[arg(long, default_value_t = 1000)]
+        times: usize,
+        #[command(flatten)]
+        population: Sleepers,
+    },
+    /// Post messages that are all due within one second.
+    Timers {
+        /// What to apply first.
+        #[arg(long)]
+        descriptors: PathBuf,
+        /// How many agents share them.
+        #[arg(long, default_value_t = 1)]
+        agents: usize,
+        /// How many.
+        #[arg(long)]
+        timers: usize,
+        /// When that second begins.
+        #[arg(long)]
+        due_in_ms: i64,
+    },
+    /// Write to sleepers through a server, one message each.
+    Post {
+        /// To how many.
+        #[arg(long)]
+        messages: usize,
+        /// How many agents share them.
+        #[arg(long, default_value_t = 1)]
+        agents: usize,
+        /// How many at once.
+        #[arg(long, default_value_t = 64)]
+        connections: usize,
+    },
+}
+
+/// Who sleeps.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Sleepers {
+    /// How many sessions.
+    #[arg(long)]
+    pub sessions: usize,
+    /// How many agents share them.
+    #[arg(long, default_value_t = 1)]
+    pub agents: usize,
+    /// Of every so many sessions, one has 50 records instead of 5.
+    #[arg(long, default_value_t = 0)]
+    pub long_every: usize,
+    /// Say what cannot be compressed.
+    #[arg(long)]
+    pub incompressible: bool,
+}
+
+impl Sleepers {
+    /// The population that is meant.
+    pub(crate) fn meant(self) -> server::bench::heavy::Population {
+        let Sleepers { sessions, agents, long_every, incompressible } = self;
+        server::bench::heavy::Population { agents, sessions, rounds: 1, long_every, incompressible }
+    }
+}
+
 /// `ostler run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {

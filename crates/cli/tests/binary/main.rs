@@ -5,6 +5,7 @@
 
 mod apply;
 mod backup;
+mod bench;
 mod demo;
 mod events;
 mod exit_codes;
