@@ -1,7 +1,7 @@
 //! The log path: sessions whose calls are intended, made durable, answered by a scripted provider, and made durable
 //! again together with the next intent. The real log, sealing and machine; the gate alone says yes to everything.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use super::figures::{Samples, rate};
 use super::text::Words;
 use super::walk::{SAID, Sent, Terms, Walk, result};
 
+/// How often to look how far a round is.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// What one round came to.
 pub(super) struct Round {
     /// Durable calls per second: intent and outcome, both durable.
@@ -26,28 +29,58 @@ pub(super) struct Round {
     pub(super) took: Samples,
 }
 
-/// So many sessions at once, each with one call at a time.
+/// How far a round is: calls that ended so far, whether they count yet, whether it is over.
+#[derive(Default)]
+struct Progress {
+    ended: AtomicUsize,
+    counts: AtomicBool,
+    over: AtomicBool,
+}
+
+impl Progress {
+    async fn until(&self, ended: usize) {
+        while self.ended.load(Ordering::Relaxed) < ended {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// So many sessions at once, each with one call at a time. It counts once each of them has made a call, and goes on until
+/// each could have made another, however short the span is.
 pub(super) async fn run(log: &Log, words: &Words, sessions: usize, span: Duration) -> anyhow::Result<Round> {
-    let over = Arc::new(AtomicBool::new(false));
+    let progress = Arc::new(Progress::default());
     let mut tasks = JoinSet::new();
     for _ in 0..sessions {
         let seed = log.clock().random_u128();
         let words = words.chosen_by(seed as u64);
-        tasks.spawn(one(log.clone(), SessionId::from_u128(seed), words, over.clone()));
+        tasks.spawn(one(log.clone(), SessionId::from_u128(seed), words, progress.clone()));
     }
-    let watch = Stopwatch::start();
-    tokio::time::sleep(span).await;
-    over.store(true, Ordering::Relaxed);
-    let took = watch.elapsed();
+    let counted = async {
+        progress.until(sessions).await;
+        progress.counts.store(true, Ordering::Relaxed);
+        let (watch, before) = (Stopwatch::start(), progress.ended.load(Ordering::Relaxed));
+        tokio::time::sleep(span).await;
+        progress.until(before + sessions).await;
+        progress.over.store(true, Ordering::Relaxed);
+        rate(progress.ended.load(Ordering::Relaxed) - before, watch.elapsed())
+    };
     let mut samples = Samples::default();
+    let per_second = tokio::select! {
+        per_second = counted => per_second,
+        // Nobody ends before it is over, unless something went wrong.
+        Some(ended) = tasks.join_next() => {
+            ended??;
+            anyhow::bail!("a session ended too soon");
+        }
+    };
     while let Some(ended) = tasks.join_next().await {
         samples.extend(ended??);
     }
-    Ok(Round { per_second: rate(samples.len(), took), took: samples })
+    Ok(Round { per_second, took: samples })
 }
 
-/// One session, until it is over: how long each call took whose outcome became durable in time.
-async fn one(log: Log, id: SessionId, mut words: Words, over: Arc<AtomicBool>) -> anyhow::Result<Samples> {
+/// One session, until it is over: how long each call took.
+async fn one(log: Log, id: SessionId, mut words: Words, progress: Arc<Progress>) -> anyhow::Result<Samples> {
     let script = Mutex::new(words.clone());
     let provider = Scripted::deciding(move |_: &Request| {
         Reply::text(script.lock().unwrap_or_else(PoisonError::into_inner).text(SAID))
@@ -59,15 +92,15 @@ async fn one(log: Log, id: SessionId, mut words: Words, over: Arc<AtomicBool>) -
     let mut writer = log.begin(id);
     let mut samples = Samples::default();
     let mut intended: Option<Stopwatch> = None;
-    loop {
+    while !progress.over.load(Ordering::Relaxed) {
         let (stamp, head, rows) = walk.take();
         let began = Stopwatch::start();
         let receipt = log.commit(&mut writer, stamp, head, rows).await?;
-        if over.load(Ordering::Relaxed) {
-            return Ok(samples);
-        }
         if let Some(intended) = intended.replace(began) {
-            samples.push(intended.elapsed());
+            progress.ended.fetch_add(1, Ordering::Relaxed);
+            if progress.counts.load(Ordering::Relaxed) {
+                samples.push(intended.elapsed());
+            }
         }
         let sent = walk.sent.pop_front().ok_or_else(|| anyhow::anyhow!("the machine wants nothing more"))?;
         anyhow::ensure!(receipt.holds(sent.call(), 1), "the record does not hold the intent of {}", sent.call());
@@ -78,6 +111,7 @@ async fn one(log: Log, id: SessionId, mut words: Words, over: Arc<AtomicBool>) -
         };
         walk.land(sent, message, log.clock().now());
     }
+    Ok(samples)
 }
 
 fn request() -> Request {
