@@ -1,5 +1,6 @@
 //! A record: what one session committed at once. The envelope stays readable; the events are sealed beside it.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use domain::clock::Timestamp;
@@ -89,16 +90,60 @@ pub const CODEC_PACKED_EVENTS: u8 = 3;
 impl Envelope {
     /// Its canonical JSON (RFC 8785): what the seal binds the body to, and what the audit leaf covers.
     pub fn canonical(&self) -> String {
-        let value = serde_json::to_value(self).expect("an envelope has only text keys and finite numbers");
-        domain::canonical::to_string(&value)
+        self.canonical_with(&headers_text(&self.headers))
     }
+
+    /// The same, where the canonical JSON of the headers is known: field by field, in the order of their names.
+    pub(crate) fn canonical_with(&self, headers: &str) -> String {
+        let cause = serde_json::to_string(&self.cause).expect("a text is JSON");
+        let parent = self.parent.map_or("null".to_owned(), |parent| format!("\"{parent}\""));
+        let mode = match self.mode {
+            Mode::Live => "live",
+            Mode::Shadow => "shadow",
+        };
+        let mut out = String::with_capacity(headers.len() + cause.len() + 420);
+        write!(
+            out,
+            "{{\"at\":{},\"cause\":{cause},\"codec\":{},\"control_pos\":{},\"epoch\":{},\"headers\":{headers},\
+             \"key\":{},\"mode\":\"{mode}\",\"parent\":{parent},\"pos\":{},\"prev\":{},\"principal\":\"{}\",\"seq\":{},\
+             \"session\":\"{}\",\"shard\":{},\"span\":\"{}\",\"synthetic\":{},\"trace\":\"{}\"}}",
+            self.at.0,
+            self.codec,
+            self.control_pos,
+            self.epoch.0,
+            self.key,
+            self.pos,
+            self.prev,
+            self.principal,
+            self.seq.0,
+            self.session,
+            self.shard.0,
+            self.span,
+            self.synthetic,
+            self.trace,
+        )
+        .expect("writing to a string cannot fail");
+        out
+    }
+}
+
+/// The canonical JSON of headers: as they are stored, and as the seal and the audit leaf cover them.
+pub fn headers_text(headers: &[Header]) -> String {
+    let value = serde_json::to_value(headers).expect("headers have only text keys and finite numbers");
+    domain::canonical::to_string(&value)
 }
 
 /// A leaf of the audit tree (RFC 9162 §2.1.1 for the leading zero): of the envelope and the sealed body's hash, so
 /// that the tree still verifies once the body can no longer be opened.
 pub fn leaf(envelope: &Envelope, body_hash: Digest) -> Digest {
-    let mut bytes = vec![0];
-    bytes.extend_from_slice(envelope.canonical().as_bytes());
+    leaf_of(&envelope.canonical(), body_hash)
+}
+
+/// The same, of the envelope's canonical JSON.
+pub(crate) fn leaf_of(canonical: &str, body_hash: Digest) -> Digest {
+    let mut bytes = Vec::with_capacity(canonical.len() + 33);
+    bytes.push(0);
+    bytes.extend_from_slice(canonical.as_bytes());
     bytes.extend_from_slice(body_hash.as_bytes());
     Digest::of(&bytes)
 }

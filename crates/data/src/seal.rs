@@ -114,7 +114,7 @@ impl Sealer {
     pub(crate) fn unwrap(&self, row: &KeyRow) -> Result<Option<SessionKey>, SealError> {
         let Some(wrapped) = &row.wrapped else { return Ok(None) };
         let broken = SealError::Broken { what: "session key" };
-        let plain = self.wrapping(row.session).open(&wrap_aad(row.session, row.generation), wrapped);
+        let plain = self.wrapping(row.session).open(&wrap_aad(row.session, row.generation), wrapped.clone());
         let secret = plain.and_then(|plain| <[u8; 32]>::try_from(plain).ok()).ok_or(broken)?;
         Ok(Some(SessionKey::new(row.session, row.generation, secret)))
     }
@@ -133,7 +133,7 @@ impl Sealer {
         aad: &[u8],
         sealed: &[u8],
     ) -> Result<Vec<u8>, SealError> {
-        self.own(what, session).open(aad, sealed).ok_or(SealError::Broken { what })
+        self.own(what, session).open(aad, sealed.to_vec()).ok_or(SealError::Broken { what })
     }
 
     /// Seals under a session's key.
@@ -186,6 +186,11 @@ impl SessionKey {
 
     /// Opens what was sealed under this key.
     pub(crate) fn open(&self, what: &'static str, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.open_owned(what, aad, sealed.to_vec())
+    }
+
+    /// The same, in place.
+    pub(crate) fn open_owned(&self, what: &'static str, aad: &[u8], sealed: Vec<u8>) -> Result<Vec<u8>, SealError> {
         self.cipher.open(aad, sealed).ok_or(SealError::Broken { what })
     }
 }
@@ -222,13 +227,11 @@ impl Cipher {
         out
     }
 
-    fn open(&self, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, rest) = sealed.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut text = rest.to_vec();
-        let length = self.0.open_in_place(nonce, Aad::from(aad), &mut text).ok()?.len();
-        text.truncate(length);
-        Some(text)
+    fn open(&self, aad: &[u8], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+        let nonce = Nonce::try_assume_unique_for_key(sealed.get(..NONCE_LEN)?).ok()?;
+        let length = self.0.open_within(nonce, Aad::from(aad), &mut sealed, NONCE_LEN..).ok()?.len();
+        sealed.truncate(length);
+        Some(sealed)
     }
 }
 

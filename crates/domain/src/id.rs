@@ -75,6 +75,8 @@ impl FromStr for Name {
 }
 as_text!(Name);
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// A SHA-256 digest (FIPS 180-4); prints as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
@@ -111,7 +113,12 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // Every record has several: written at once rather than a byte at a time.
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -125,12 +132,13 @@ impl FromStr for Digest {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         let wrong = || bad(text, "a SHA-256 digest (64 hex digits)");
-        if text.len() != 64 || !text.is_ascii() {
+        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        if text.len() != 64 {
             return Err(wrong());
         }
         let mut out = [0; 32];
-        for (i, byte) in out.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| wrong())?;
+        for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = nibble(pair[0]).zip(nibble(pair[1])).map(|(high, low)| high << 4 | low).ok_or_else(wrong)?;
         }
         Ok(Digest(out))
     }
@@ -169,6 +177,16 @@ impl fmt::Display for Pos {
 pub struct Seq(pub u64);
 
 const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// The value of each character that is a digit; 255 of those that are none.
+const VALUES: [u8; 128] = {
+    let (mut values, mut digit) = ([255; 128], 0);
+    while digit < 32 {
+        values[CROCKFORD[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// A session. Its first byte is a shard hint: the shard is the hint modulo the store's number of shards.
 /// Prints as `ses_` and 26 digits of Crockford's base 32.
@@ -222,11 +240,11 @@ impl SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ses_")?;
-        (0..26).rev().try_for_each(|i| {
-            let digit = (self.0 >> (5 * i)) as usize & 31;
-            fmt::Write::write_char(f, CROCKFORD[digit] as char)
-        })
+        let mut text = *b"ses_00000000000000000000000000";
+        for (i, place) in text[4..].iter_mut().rev().enumerate() {
+            *place = CROCKFORD[(self.0 >> (5 * i)) as usize & 31];
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -237,7 +255,7 @@ impl FromStr for SessionId {
         let digits = text.strip_prefix("ses_").filter(|d| d.len() == 26).ok_or_else(wrong)?;
         let mut bits: u128 = 0;
         for (i, c) in digits.bytes().enumerate() {
-            let digit = CROCKFORD.iter().position(|k| *k == c).ok_or_else(wrong)?;
+            let digit = usize::from(*VALUES.get(usize::from(c)).filter(|value| **value < 32).ok_or_else(wrong)?);
             if i == 0 && digit > 7 {
                 return Err(wrong());
             }

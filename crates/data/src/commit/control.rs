@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::commit::read::unreadable;
 use crate::commit::{Committed, Log};
 use crate::error::{ControlError, DataError, Refused};
-use crate::record::{CODEC_CONTROL, Envelope};
+use crate::record::{CODEC_CONTROL, Envelope, headers_text};
 use crate::store::{ControlAnswer, ControlRow, RecordRow, StoreError};
 
 /// How many control records are read at once.
@@ -100,7 +100,10 @@ impl Log {
         let plain = Value::Array(values).to_string();
         let aad = envelope.canonical();
         let body = self.sealer().seal("control", SessionId::CONTROL, aad.as_bytes(), plain.as_bytes());
-        ControlRow { record: RecordRow { envelope, body }, texts: vec![(principal, who)] }
+        ControlRow {
+            record: RecordRow { headers: headers_text(&envelope.headers), envelope, body },
+            texts: vec![(principal, who)],
+        }
     }
 
     pub(super) fn open_control(&self, row: &RecordRow) -> Result<Vec<ControlEvent>, DataError> {

@@ -15,7 +15,7 @@ use crate::codec;
 use crate::commit::group::memory_aad;
 use crate::commit::{Loaded, Log, RECORD_BYTES, SessionWriter, snapshot};
 use crate::error::DataError;
-use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Record};
+use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Record, leaf_of};
 use crate::rows::{Head, InboxItem, MemoryItem};
 use crate::seal::{Sealer, SessionKey};
 use crate::store::{
@@ -49,6 +49,8 @@ pub struct Tailed {
     pub envelope: Envelope,
     /// Of the sealed body.
     pub body_hash: Digest,
+    /// Its leaf of the audit tree.
+    pub leaf: Digest,
 }
 
 /// A node's right to a shard at some moment.
@@ -128,7 +130,10 @@ impl Log {
     /// A shard's records after a position, closed, in order.
     pub async fn tail(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<Tailed>, DataError> {
         let rows = self.store().tail(shard, after, limit).await?;
-        let tailed = |row: RecordRow| Tailed { body_hash: Digest::of(&row.body), envelope: row.envelope };
+        let tailed = |row: RecordRow| {
+            let body_hash = Digest::of(&row.body);
+            Tailed { body_hash, leaf: leaf_of(&row.canonical(), body_hash), envelope: row.envelope }
+        };
         Ok(rows.into_iter().map(tailed).collect())
     }
 
@@ -292,7 +297,8 @@ fn check_chain(session: SessionId, head: &HeadRow, begins: (Seq, Pos), records: 
 }
 
 fn open(keys: &Keys, row: RecordRow) -> Result<Record, DataError> {
-    let RecordRow { envelope, body } = row;
+    let canonical = row.canonical();
+    let RecordRow { envelope, body, .. } = row;
     let codec = || format!("codec {}", envelope.codec);
     if ![CODEC_EVENTS, CODEC_PACKED_EVENTS].contains(&envelope.codec) {
         return Err(unreadable(&envelope, codec(), "unknown codec".to_owned()));
@@ -303,7 +309,7 @@ fn open(keys: &Keys, row: RecordRow) -> Result<Record, DataError> {
     let events = match keys.get(&(envelope.session, envelope.key)) {
         None => None,
         Some(key) => {
-            let plain = key.open("record", envelope.canonical().as_bytes(), &body)?;
+            let plain = key.open_owned("record", canonical.as_bytes(), body)?;
             Some(parse::<Event>(&envelope, &unpacked(&envelope, plain)?)?)
         }
     };

@@ -99,7 +99,7 @@ impl<'a> Records<'a> {
         self.key.push(e.key.cast_signed());
         self.codec.push(e.codec.into());
         // JSON escapes what PostgreSQL's text cannot hold.
-        self.headers.push(serde_json::to_string(&e.headers).expect("headers have only text keys and finite numbers"));
+        self.headers.push(row.headers.clone());
         self.body.push(&row.body);
     }
 }

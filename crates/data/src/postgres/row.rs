@@ -139,7 +139,7 @@ pub(super) fn record(row: &Row) -> Result<RecordRow, Fault> {
         codec: small(row, 15)?,
         headers: serde_json::from_str(headers).map_err(|error| damaged(row, 16, &error))?,
     };
-    Ok(RecordRow { envelope, body: get(row, 17)? })
+    Ok(RecordRow { envelope, headers: headers.to_owned(), body: get(row, 17)? })
 }
 
 /// `session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, mode, partition`.

@@ -20,8 +20,9 @@ const WRITER_QUEUE: usize = 1024;
 /// How many readers there are.
 const READERS: usize = 4;
 
-/// How many pages the WAL grows by before the next checkpoint: 4 MiB.
-const CHECKPOINT_PAGES: i64 = 1024;
+/// How many pages the WAL grows by before the next checkpoint. A page that changes often is copied once per pass, and
+/// each pass flushes the file beside the writer's own flushes: few and long ones cost less.
+const CHECKPOINT_PAGES: i64 = 4096;
 
 /// The bound on the WAL, in pages: above 64 MiB the writer is held for a last pass, after which it starts anew.
 const WAL_PAGES: i64 = 16_384;

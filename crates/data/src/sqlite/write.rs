@@ -212,7 +212,6 @@ fn truncate_wal(db: &Connection) -> Result<(), Fault> {
 
 fn insert_record(tx: &Transaction<'_>, row: &RecordRow) -> Result<(), Fault> {
     let e = &row.envelope;
-    let headers = serde_json::to_string(&e.headers).expect("headers have only text keys and finite numbers");
     let mut insert = tx.prepare_cached(
         "INSERT INTO record (id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, \
          mode, synthetic, key, codec, headers, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -234,7 +233,7 @@ fn insert_record(tx: &Transaction<'_>, row: &RecordRow) -> Result<(), Fault> {
         e.synthetic,
         e.key,
         e.codec,
-        headers,
+        row.headers,
         row.body,
     ])?;
     Ok(())

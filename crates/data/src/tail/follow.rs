@@ -10,7 +10,7 @@ use crate::audit::Auditor;
 use crate::audit::tree::Range;
 use crate::commit::{Log, Tailed};
 use crate::error::DataError;
-use crate::record::{Envelope, leaf};
+use crate::record::Envelope;
 use crate::spend::{Named, named_by, unnamed};
 use crate::store::{HistoryFrom, LeafRow, View, ViewBatch};
 
@@ -137,7 +137,7 @@ impl Follower {
             return Ok(());
         }
         let mut batch = ViewBatch { view, shard, from, to, spend: Vec::new(), results: Vec::new(), leaves: Vec::new() };
-        for Tailed { envelope, body_hash } in page.iter().filter(|record| record.envelope.pos > from) {
+        for Tailed { envelope, leaf, .. } in page.iter().filter(|record| record.envelope.pos > from) {
             match view {
                 View::Spend => {
                     let agent = self.agent(envelope).await?;
@@ -149,8 +149,7 @@ impl Follower {
                     batch.results.extend(crate::results::rows_of(envelope, &agent));
                 }
                 View::Audit => {
-                    let hash = leaf(envelope, *body_hash);
-                    batch.leaves.push(LeafRow { shard, pos: envelope.pos, hash });
+                    batch.leaves.push(LeafRow { shard, pos: envelope.pos, hash: *leaf });
                 }
             }
         }

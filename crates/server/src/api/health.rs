@@ -1,7 +1,6 @@
 //! Whether the process lives, and whether it can take work.
 
 use axum::extract::State;
-use data::store::HeadFilter;
 
 use crate::app::{App, Serving};
 use crate::error::{ApiError, ApiResult};
@@ -16,6 +15,6 @@ pub(crate) async fn ready(State(app): State<App>) -> ApiResult<&'static str> {
     if *app.serving.borrow() != Serving::Open {
         return Err(ApiError::stopping());
     }
-    app.log.heads(HeadFilter { limit: Some(1), ..HeadFilter::default() }).await?;
+    app.log.counts().await?;
     Ok("ready\n")
 }
