@@ -114,6 +114,11 @@ pub fn consent(registry: &Registry, signer: &Signer, facts: &Facts, need: &Need<
     let Some(asked) = facts.approval.as_ref().filter(|asked| asked.approval.call == need.call) else {
         return Consent::Ask(need.request(1, need.reason.clone(), now));
     };
+    if facts.withdrawn {
+        // That one is void and off the inbox: nobody would answer it.
+        let round = asked.approval.round.saturating_add(1);
+        return Consent::Ask(need.request(round, need.reason.clone(), now));
+    }
     let verdict = facts.verdict.as_ref().filter(|verdict| verdict.approval == asked.approval);
     let answered_at = verdict.map_or(now, |verdict| verdict.at);
     if let Some(verdict) = verdict {

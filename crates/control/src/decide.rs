@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::budget::{Holdings, Short, asks_again_at};
 use crate::consent::{Consent, Need, Signer, consent};
-use crate::identity;
+use crate::identity::{self, Frozen};
 use crate::policy::{self, InForce, Ruling};
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
@@ -102,6 +102,21 @@ pub enum Verdict {
     },
 }
 
+/// Why what was decided does not hold any more.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Overtaken {
+    /// Something of the principal was frozen: the call is wanted again once it is let go on.
+    Frozen(Frozen),
+    /// It would be refused now, or must be decided anew.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Overtaken {
+    fn from(refusal: Refusal) -> Self {
+        Overtaken::Refused(refusal)
+    }
+}
+
 /// Everything that a decision is made from.
 pub struct Scene<'a> {
     /// Who and what there is.
@@ -123,6 +138,9 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
         Ok(in_force) => in_force,
         Err(refusal) => return deny(query, decided, refusal),
     };
+    if let Some(wait) = frozen(scene.registry, query.principal) {
+        return waits(query, wait, Rows::default());
+    }
     let need = match permitted(scene, query, &in_force, &mut decided) {
         Ok(need) => need,
         Err(Stopped::Record) => return Verdict::Record { rows: voided(query, "it is recorded, not sent"), decided },
@@ -142,12 +160,15 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
 
 /// Whether what was decided would be decided again, by the same rule and under the same consent. What it holds of its
 /// budgets it holds already. Anything else, more room included, is for a new question: this call was not asked about.
-pub fn still(scene: &Scene<'_>, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Refusal> {
+pub fn still(scene: &Scene<'_>, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Overtaken> {
     let in_force = standing(scene.registry, query.principal)?;
+    if let Some(frozen) = identity::frozen(scene.registry, query.principal) {
+        return Err(Overtaken::Frozen(frozen));
+    }
     let mut again = decided_by(scene.registry);
     let need = match permitted(scene, query, &in_force, &mut again) {
         Ok(need) if again.policy_ids == decided.policy_ids => need,
-        Err(Stopped::Deny(refusal)) => return Err(refusal),
+        Err(Stopped::Deny(refusal)) => return Err(refusal.into()),
         Ok(_) | Err(Stopped::Record) => {
             let reason = format!("What the agent {} may do on its own changed.", query.principal.link.agent);
             return Err(overtaken(RefusedBy::Policy, reason));
@@ -156,7 +177,7 @@ pub fn still(scene: &Scene<'_>, query: &Query<'_>, decided: &DecidedAt) -> Resul
     let Some(need) = need else { return Ok(()) };
     match consent(scene.registry, scene.signer, query.facts, &need, scene.now) {
         Consent::Granted(_) => Ok(()),
-        Consent::Denied { reason, next } => Err(Refusal { by: RefusedBy::Approval, reason, next }),
+        Consent::Denied { reason, next } => Err(Refusal { by: RefusedBy::Approval, reason, next }.into()),
         Consent::Anew { changed, .. } => {
             Err(overtaken(RefusedBy::Approval, format!("The consent to it is void, because {changed}.")))
         }
@@ -166,15 +187,21 @@ pub fn still(scene: &Scene<'_>, query: &Query<'_>, decided: &DecidedAt) -> Resul
     }
 }
 
-fn overtaken(by: RefusedBy, reason: String) -> Refusal {
-    Refusal { by, reason, next: "Nothing was sent. Ask again: it is decided anew.".to_owned() }
+fn overtaken(by: RefusedBy, reason: String) -> Overtaken {
+    Refusal { by, reason, next: "Nothing was sent. Ask again: it is decided anew.".to_owned() }.into()
+}
+
+/// The wait of a principal that something is frozen of.
+pub fn frozen(registry: &Registry, principal: &Principal) -> Option<Wait> {
+    let Frozen { scope, .. } = identity::frozen(registry, principal)?;
+    Some(Wait { why: WaitFor::Frozen { scope }, until: None })
 }
 
 fn decided_by(registry: &Registry) -> DecidedAt {
     DecidedAt { control_pos: registry.pos(), policy_set: policy::policy_set(), policy_ids: Vec::new() }
 }
 
-/// Identity and kill switch: the rules that bind a principal, if it still stands.
+/// Identity: the rules that bind a principal, if it still stands.
 fn standing<'a>(registry: &'a Registry, principal: &Principal) -> Result<InForce<'a>, Refusal> {
     identity::stands(registry, principal)?;
     InForce::of(registry, principal).ok_or_else(|| Refusal {
@@ -365,7 +392,7 @@ fn voided(query: &Query<'_>, reason: &str) -> Rows {
         return Rows::default();
     };
     let mut rows = closing(request.approval);
-    if query.facts.verdict.is_none() {
+    if query.facts.asked().is_some() {
         let withdrawn = Event::ApprovalWithdrawn { approval: request.approval, reason: reason.to_owned() };
         rows.events.push(withdrawn);
     }

@@ -9,13 +9,15 @@ use data::rows::Rows;
 use domain::budget::{Amounts, BudgetKey, Hold, Meter, Window};
 use domain::clock::{Clock, Timestamp};
 use domain::control::ControlEvent;
-use domain::decision::{DecidedAt, Refusal, RefusedBy};
-use domain::id::{Name, Pos, Shard};
+use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait};
+use domain::event::Event;
+use domain::id::{CallId, Name, Pos, SessionId, Shard};
 use domain::principal::Principal;
 
 use crate::budget::{Balance, Caps, Holdings};
 use crate::consent::Signer;
-use crate::decide::{self, Query, Scene, Verdict};
+use crate::decide::{self, Overtaken, Query, Scene, Verdict};
+use crate::dispatch::{Cut, Dispatch, Dispatches};
 use crate::error::ControlError;
 use crate::policy::InForce;
 use crate::readiness::{self, Checks, Condition};
@@ -33,6 +35,7 @@ pub struct Gate {
     holdings: Mutex<Holdings>,
     /// Held while records are read and the next registry is put in place, so that it never goes back.
     refreshing: tokio::sync::Mutex<()>,
+    dispatches: Dispatches,
 }
 
 impl Gate {
@@ -56,6 +59,7 @@ impl Gate {
             registry: RwLock::default(),
             holdings: Mutex::new(Holdings::restored(held)),
             refreshing: tokio::sync::Mutex::default(),
+            dispatches: Dispatches::default(),
         };
         gate.refresh().await?;
         Ok(Arc::new(gate))
@@ -77,6 +81,8 @@ impl Gate {
         }
         let next = Arc::new(known.after(&records)?);
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        // After it is in place: what begins now asks the new one.
+        self.dispatches.cut_frozen(&next);
         Ok(next)
     }
 
@@ -88,12 +94,34 @@ impl Gate {
 
     /// Whether what was decided still holds by what is known now: asked last of all before the first byte leaves. Where
     /// nothing changed since, that is all there is to it.
-    pub fn still(&self, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Refusal> {
+    pub fn still(&self, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Overtaken> {
         let registry = self.registry();
         if registry.pos() == decided.control_pos {
             return Ok(());
         }
         self.asked(&registry, |scene| decide::still(scene, query, decided))
+    }
+
+    /// A guard of a call that may be sent: a freeze, or its session's suspension, cuts it off. Taken before the last
+    /// check, and held until the sending has ended.
+    pub fn dispatch(&self, principal: &Arc<Principal>) -> Dispatch {
+        self.dispatches.begin(principal)
+    }
+
+    /// Cuts off what a session has under way.
+    pub fn cut(&self, session: SessionId, why: &Cut) {
+        self.dispatches.cut_session(session, why);
+    }
+
+    /// How many calls of this node are cut off and not over yet, once there are none or `enough` has come.
+    pub async fn quiet(&self, enough: impl Future<Output = ()>) -> usize {
+        self.dispatches.quiet(enough).await
+    }
+
+    /// The wait of a call whose principal is frozen: asked before anything is looked up for it.
+    pub fn held(&self, registry: &Registry, (call, model): (CallId, bool), who: &Principal) -> Option<(Rows, Wait)> {
+        let wait = decide::frozen(registry, who)?;
+        Some((Rows::of(Event::CallWaits { call, model, wait: wait.clone() }), wait))
     }
 
     fn asked<T>(&self, registry: &Registry, question: impl FnOnce(&mut Scene<'_>) -> T) -> T {
@@ -124,7 +152,7 @@ impl Gate {
     }
 
     /// The same, by a registry as new as the record that intends the call. What cannot be read refuses.
-    pub async fn recheck(&self, control_pos: Pos, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Refusal> {
+    pub async fn recheck(&self, control_pos: Pos, query: &Query<'_>, decided: &DecidedAt) -> Result<(), Overtaken> {
         if self.registry().pos() < control_pos {
             let read = self.refresh().await.ok();
             read.filter(|registry| registry.pos() >= control_pos).ok_or_else(|| Refusal {

@@ -1,6 +1,8 @@
 //! Identity: who holds a key, and whether a principal still stands. Keys are `ostler_KIND_ID_SECRET`, of three kinds
 //! from the first day; only a SHA-256 of the whole key is kept. What must never be known here: what is asked for.
 
+use std::fmt;
+
 use domain::control::{KeyHolder, Scope};
 use domain::decision::{Refusal, RefusedBy};
 use domain::id::{Digest, Name};
@@ -8,7 +10,7 @@ use domain::principal::{Caller, Link, Principal};
 use serde::Serialize;
 
 use crate::error::ControlError;
-use crate::registry::{Key, Registry};
+use crate::registry::{Freeze, Key, Registry};
 
 /// A new key: shown once, never again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,12 +88,9 @@ pub(crate) fn must_be_person_of<'a>(caller: &'a Caller, group: &Name, what: &str
     Err(ControlError::Forbidden { reason, next })
 }
 
-/// Whether everyone in a principal's chain still exists and nothing of it is frozen.
+/// Whether everyone in a principal's chain still exists.
 pub fn stands(registry: &Registry, principal: &Principal) -> Result<(), Refusal> {
-    let person = principal.on_behalf_of.iter().map(|person| Scope::Person { person: person.clone() });
-    refuse_frozen(registry, std::iter::once(Scope::All).chain(person))?;
-    for link in principal.parents.iter().chain([&principal.link]) {
-        let Link { agent, revision, session } = link;
+    for Link { agent, revision, .. } in principal.parents.iter().chain([&principal.link]) {
         if registry.agent(agent).is_none() {
             return Err(refused(
                 format!("The agent {agent} does not exist any more."),
@@ -104,13 +103,36 @@ pub fn stands(registry: &Registry, principal: &Principal) -> Result<(), Refusal>
                 format!("Start a new session: `ostler run {agent}`."),
             ));
         }
-        let (agent, revision, session) = (agent.clone(), *revision, *session);
-        refuse_frozen(
-            registry,
-            [Scope::Agent { agent }, Scope::Revision { revision }, Scope::Session { session }].into_iter(),
-        )?;
     }
     Ok(())
+}
+
+/// A freeze that covers a principal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// What is frozen.
+    pub scope: Scope,
+    /// By whom, since when, and why.
+    pub freeze: Freeze,
+}
+
+impl fmt::Display for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Freeze { reason, by, at } = &self.freeze;
+        write!(f, "frozen since {at} by {by}: {}", scope_text(&self.scope))?;
+        if reason.is_empty() { Ok(()) } else { write!(f, ", because: {reason}") }
+    }
+}
+
+/// What of a principal's chain is frozen, if anything is: everything, its person, or an agent, revision or session.
+pub fn frozen(registry: &Registry, principal: &Principal) -> Option<Frozen> {
+    let person = principal.on_behalf_of.iter().map(|person| Scope::Person { person: person.clone() });
+    let links = principal.parents.iter().chain([&principal.link]).flat_map(|link| {
+        let Link { agent, revision, session } = link.clone();
+        [Scope::Agent { agent }, Scope::Revision { revision }, Scope::Session { session }]
+    });
+    let mut scopes = std::iter::once(Scope::All).chain(person).chain(links);
+    scopes.find_map(|scope| registry.frozen(&scope).cloned().map(|freeze| Frozen { scope, freeze }))
 }
 
 /// A scope, as people say it.
@@ -122,29 +144,6 @@ pub fn scope_text(scope: &Scope) -> String {
         Scope::Revision { revision } => format!("the revision {}", revision.short()),
         Scope::Person { person } => format!("all work on behalf of {person}"),
     }
-}
-
-/// A scope, as the command line takes it.
-fn scope_flag(scope: &Scope) -> String {
-    match scope {
-        Scope::All => "--all".to_owned(),
-        Scope::Session { session } => format!("--session {session}"),
-        Scope::Agent { agent } => format!("--agent {agent}"),
-        Scope::Revision { revision } => format!("--revision {revision}"),
-        Scope::Person { person } => format!("--person {person}"),
-    }
-}
-
-fn refuse_frozen(registry: &Registry, scopes: impl Iterator<Item = Scope>) -> Result<(), Refusal> {
-    for scope in scopes {
-        if let Some(freeze) = registry.frozen(&scope) {
-            return Err(refused(
-                format!("Frozen since {} by {}: {}. Why: {}", freeze.at, freeze.by, scope_text(&scope), freeze.reason),
-                format!("Do not try again. An administrator lets it go on: `ostler unfreeze {}`.", scope_flag(&scope)),
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn refused(reason: String, next: String) -> Refusal {

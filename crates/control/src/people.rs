@@ -84,7 +84,8 @@ pub async fn revoke_key(gate: &Gate, caller: &Caller, id: &str) -> Result<(), Co
     .await
 }
 
-/// Stops something: every call of it that is committed after this returns is refused.
+/// Stops something: no call of it that is committed after this returns is sent, and what this node has under way of it
+/// is cut off; [`Gate::quiet`] says when that is over. What waits for it goes on once it is unfrozen.
 pub async fn freeze(gate: &Gate, caller: &Caller, what: &Scope, reason: &str) -> Result<(), ControlError> {
     must_be_admin(caller, "freeze anything")?;
     let by = named(caller);

@@ -116,6 +116,8 @@ pub struct Registry {
     people: BTreeMap<Name, Person>,
     keys: BTreeMap<String, Key>,
     freezes: BTreeMap<Scope, Freeze>,
+    /// What was let go on, and where that is recorded.
+    thawed: BTreeMap<Scope, Pos>,
     grants: BTreeMap<(Name, Digest), Grant>,
     cases: BTreeMap<Name, Arc<Cases>>,
     webhooks: BTreeMap<Name, WebhookEntry>,
@@ -212,6 +214,11 @@ impl Registry {
         self.freezes.iter()
     }
 
+    /// What was frozen and is no more, of what was let go on after a position.
+    pub fn thawed_since(&self, pos: Pos) -> impl Iterator<Item = &Scope> {
+        self.thawed.iter().filter(move |(_, at)| **at > pos).map(|(scope, _)| scope)
+    }
+
     /// How much a revision may do on its own: what a person granted it, else what its descriptor says.
     pub fn autonomy(&self, agent: &Name, revision: Digest) -> Option<Autonomy> {
         let granted = self.grant(agent, revision).map(|grant| grant.autonomy);
@@ -272,10 +279,12 @@ impl Registry {
                 }
             }
             ControlEvent::Frozen { what, reason, by } => {
+                self.thawed.remove(what);
                 self.freezes.insert(what.clone(), Freeze { reason: reason.clone(), by: by.clone(), at });
             }
             ControlEvent::Unfrozen { what, .. } => {
                 self.freezes.remove(what);
+                self.thawed.insert(what.clone(), record.pos);
             }
             ControlEvent::CasesImported { agent, cases, .. } => self.imported(agent, cases),
             ControlEvent::AutonomyGranted { agent, revision, autonomy, report, by } => {

@@ -144,6 +144,11 @@ impl Log {
         self.shared().store.about().store
     }
 
+    /// Whether other nodes may write to the same store while this one lives.
+    pub fn is_shared(&self) -> bool {
+        self.shared().store.about().lease_ms.is_some()
+    }
+
     /// The shard of a session.
     pub fn shard_of(&self, session: SessionId) -> Shard {
         if session == SessionId::CONTROL { Shard::CONTROL } else { session.shard(self.shards()) }

@@ -3,6 +3,7 @@
 
 use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
+use domain::control::Scope;
 use domain::event::Event;
 use domain::id::{ApprovalId, CallId, Digest, MailId, Name, SessionId};
 use domain::mail::Mail;
@@ -141,6 +142,11 @@ pub struct MemoryItem {
     pub at: Timestamp,
     /// When retention ends.
     pub expires: Option<Timestamp>,
+}
+
+/// What the head of a session that waits for a freeze to end says it waits for: by these words it is found again.
+pub fn frozen_words(scope: &Scope) -> String {
+    format!("frozen: {scope}")
 }
 
 /// The session's head: what the next look at it needs without reading the record.

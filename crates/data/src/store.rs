@@ -15,6 +15,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
+use domain::control::Scope;
 use domain::id::{CallId, Digest, Epoch, MailId, Name, Pos, Seq, SessionId, Shard, TraceId};
 use domain::mail::MailClass;
 use domain::session::Phase;
@@ -291,6 +292,10 @@ pub struct HeadFilter {
     pub partitions: Vec<u64>,
     /// At most so many; `None`: all.
     pub limit: Option<usize>,
+    /// Only those that wait for this freeze to end, in the order of their ids.
+    pub frozen: Option<Scope>,
+    /// Of those, what comes after this one.
+    pub after: Option<SessionId>,
 }
 
 /// A session's key, wrapped by the store's.

@@ -8,6 +8,7 @@
 //!              └───────────────────────── outcome ◀───────────────────────────────┘
 //! ```
 
+use data::rows::frozen_words;
 use domain::call::Stop;
 use domain::clock::Timestamp;
 use domain::control::Scope;
@@ -232,6 +233,10 @@ pub fn recover(session: &Session) -> Vec<Event> {
 
 /// What the session waits for, in words for `ps`.
 pub fn waits_on(session: &Session) -> String {
+    if let (Some(scope), None) = (frozen(session), &session.paused) {
+        // Whatever else it waits for: nothing of it goes on before that.
+        return frozen_words(scope);
+    }
     let mut words: Vec<_> = waits(session).into_iter().map(|wait| wait_words(wait.why)).collect();
     words.dedup();
     words.join(", ")
@@ -242,7 +247,7 @@ fn wait_words(why: WaitFor) -> String {
         WaitFor::Approval { approval } => format!("approval {approval}"),
         WaitFor::TiedUp { budget } => format!("budget {budget}"),
         WaitFor::InDoubt { call } => format!("resolve {call}"),
-        WaitFor::Frozen { scope } => format!("frozen: {scope}"),
+        WaitFor::Frozen { scope } => frozen_words(&scope),
         WaitFor::Paused { by } => format!("suspended by {by}"),
         WaitFor::Timer => "timer".to_owned(),
     }

@@ -19,7 +19,7 @@ use data::rows::Rows;
 use domain::capability::Offer;
 use domain::clock::Timestamp;
 use domain::event::Event;
-use domain::id::SessionId;
+use domain::id::{Pos, SessionId};
 use domain::mail::{Mail, MailBody, MailClass};
 use domain::session::{CallState, Phase};
 use futures::StreamExt;
@@ -41,6 +41,21 @@ const MAIL_AT_ONCE: usize = 4 << 20;
 
 /// Model calls per message where the descriptor is gone: the gate refuses them, this only bounds the asking.
 const TURNS_UNBRIEFED: u32 = 60;
+
+/// Calls under way.
+type Flights = FuturesUnordered<BoxFuture<'static, Landed>>;
+
+/// Does something while calls in flight go on: one that is cut off ends at once, whatever its session does meanwhile.
+async fn beside<T>(work: impl Future<Output = T>, flights: &mut Flights) -> (T, Vec<Landed>) {
+    let (mut work, mut landed) = (std::pin::pin!(work), Vec::new());
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return (done, landed),
+            Some(one) = flights.next(), if !flights.is_empty() => landed.push(one),
+        }
+    }
+}
 
 /// A session in memory, at work.
 struct Turn {
@@ -104,7 +119,7 @@ async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiv
         Err(rested) => return Ok(rested),
     };
     let mut mail = Some(mail);
-    let mut flights: FuturesUnordered<BoxFuture<'static, Landed>> = FuturesUnordered::new();
+    let mut flights = Flights::new();
     loop {
         // Who stops takes no mail: a timer that nobody acted on would be consumed for nothing.
         let stopping = *stop.borrow();
@@ -119,16 +134,20 @@ async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiv
         }
         if turn.awake.session.phase == Phase::Killed {
             flights.clear();
-        } else if turn.awake.session.paused.is_some() && !flights.is_empty() {
-            flights.clear();
-            turn.recover();
         }
-        let (ready, receipt) = turn.step(!flights.is_empty(), stopping).await?;
+        let in_flight = !flights.is_empty();
+        let (stepped, landed) = beside(turn.step(in_flight, stopping), &mut flights).await;
+        let (ready, receipt) = stepped?;
+        let known = receipt.as_ref().map(|receipt| receipt.control_pos());
         if let Some(receipt) = receipt {
             flights.extend(ready.into_iter().map(|call| call::perform(&turn.parts, call, receipt.clone())));
         }
+        if !landed.is_empty() {
+            landed.into_iter().for_each(|one| turn.land(one));
+            continue;
+        }
         if flights.is_empty() {
-            if stopping || !turn.inbox.has_news() {
+            if stopping || (!turn.inbox.has_news() && !turn.thaws(known).await) {
                 return Ok(turn.rested());
             }
             continue;
@@ -260,6 +279,9 @@ impl Turn {
         for event in events {
             self.happen(event);
         }
+        if let MailBody::Suspend { by, .. } = &mail.body {
+            self.parts.gateway.cut_off(mail.session, by);
+        }
         self.cause = mail.id.to_string();
         self.rows.consumed.push(mail.id);
     }
@@ -273,6 +295,17 @@ impl Turn {
         let frozen = machine::frozen(&self.awake.session);
         let thawed = frozen.is_some_and(|scope| !self.parts.gateway.is_frozen(scope));
         Look { now: self.now(), turns: self.turns, thawed }
+    }
+
+    /// Whether calls that wait because of a freeze may ask again, by what is known once that is durable: whoever lets
+    /// it go on meanwhile may not have found this session among those that wait.
+    async fn thaws(&self, known: Option<Pos>) -> bool {
+        if machine::frozen(&self.awake.session).is_some()
+            && let Some(pos) = known
+        {
+            self.parts.gateway.catch_up(pos).await;
+        }
+        self.awake.session.paused.is_none() && self.look().thawed
     }
 
     /// Keeps what came of a call for the next commit.

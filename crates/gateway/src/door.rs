@@ -15,6 +15,7 @@ mod wanted;
 use std::sync::Arc;
 
 use control::decide::{Query, Verdict, Want};
+use control::dispatch::{Cut, Dispatch};
 use control::gate::Gate;
 use control::registry::Registry;
 use data::rows::Rows;
@@ -25,7 +26,7 @@ use domain::clock::Clock;
 use domain::control::Scope;
 use domain::decision::{DecidedAt, Refusal, Wait};
 use domain::event::{Event, Intent};
-use domain::id::{ApprovalId, CallId, Digest, Name, Pos, TraceId};
+use domain::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId, TraceId};
 use domain::principal::Principal;
 use futures::future::join_all;
 use serde_json::Value;
@@ -105,6 +106,7 @@ pub struct Ticket {
     value_usd_micros: Option<i64>,
     outside: Box<Outside>,
     trace: Option<TraceId>,
+    dispatch: Dispatch,
 }
 
 /// A call that the runtime performs itself, the gate having been asked.
@@ -171,6 +173,9 @@ impl Door {
     /// what is looked up in one registry is decided by it, too, and recorded as such.
     pub async fn prepare(&self, ask: &Ask<CapabilityAct>) -> Prepared {
         let (gate, registry) = (&self.0.gate, self.0.gate.registry());
+        if let Some((rows, wait)) = gate.held(&registry, (ask.call, false), &ask.principal) {
+            return Prepared::Wait(rows, wait);
+        }
         let wanted = match self.look_up(&registry, ask).await {
             Ok(wanted) => wanted,
             Err(Stop::Unlisted(capability)) => return self.unlisted(&registry, ask, capability),
@@ -181,7 +186,7 @@ impl Door {
         }
         match self.decide(&registry, ask, &wanted) {
             Verdict::Deny { rows, refusal } => Prepared::Refuse(rows, refusal),
-            Verdict::Allow { rows, holds, decided, approval } => go(ask, wanted, rows, (holds, decided, approval)),
+            Verdict::Allow { rows, holds, decided, approval } => self.go(ask, wanted, rows, (holds, decided, approval)),
             Verdict::Record { rows, decided } => record(ask, wanted, rows, decided),
             Verdict::Wait { rows, wait } => Prepared::Wait(rows, wait),
         }
@@ -220,9 +225,23 @@ impl Door {
         self.0.gate.registry().pos()
     }
 
+    /// Sees to it that what is known is as new as a position of the control shard, if that can be read.
+    pub async fn catch_up(&self, pos: Pos) {
+        if self.control_pos() < pos
+            && let Err(error) = self.0.gate.refresh().await
+        {
+            tracing::warn!(%error, "the control plane's record cannot be read now");
+        }
+    }
+
     /// Whether exactly this is frozen, by what is known now.
     pub fn is_frozen(&self, scope: &Scope) -> bool {
         self.0.gate.registry().frozen(scope).is_some()
+    }
+
+    /// Cuts off what a session that is suspended has under way: it is wanted again, or in doubt.
+    pub fn cut_off(&self, session: SessionId, by: &str) {
+        self.0.gate.cut(session, &Cut::Suspended { by: by.to_owned() });
     }
 
     /// Settles what a call held with what it came to.
@@ -251,6 +270,55 @@ impl Door {
     }
 }
 
+impl Door {
+    fn go(
+        &self,
+        ask: &Ask<CapabilityAct>,
+        wanted: Wanted,
+        mut rows: Rows,
+        (holds, decided, approval): (Vec<Hold>, DecidedAt, Option<ApprovalId>),
+    ) -> Prepared {
+        let intent = intent_of(ask, &wanted, holds, decided);
+        let Wanted { capability, effect, arguments, value_usd_micros, by, .. } = wanted;
+        let arguments = Value::Object(arguments);
+        rows.events.push(Event::CallRequested {
+            intent: intent.clone(),
+            capability: capability.clone(),
+            arguments: arguments.clone(),
+            effect,
+            value_usd_micros,
+            approval,
+        });
+        let use_id = ask.act.use_id.clone();
+        match by {
+            By::Server(outside) => {
+                let (intent, facts) = (Box::new(intent), Box::new(ask.facts.clone()));
+                let (principal, trace) = (Arc::clone(&ask.principal), None);
+                let dispatch = self.0.gate.dispatch(&principal);
+                Prepared::Go(
+                    rows,
+                    Ticket {
+                        intent,
+                        use_id,
+                        principal,
+                        facts,
+                        capability,
+                        arguments,
+                        value_usd_micros,
+                        outside,
+                        trace,
+                        dispatch,
+                    },
+                )
+            }
+            By::Runtime { retention_days } => {
+                let Intent { call, attempt, holds, .. } = intent;
+                Prepared::Local(rows, LocalCall { call, attempt, use_id, capability, arguments, holds, retention_days })
+            }
+        }
+    }
+}
+
 fn intent_of(ask: &Ask<CapabilityAct>, wanted: &Wanted, holds: Vec<Hold>, decided: DecidedAt) -> Intent {
     Intent {
         call: ask.call,
@@ -261,40 +329,6 @@ fn intent_of(ask: &Ask<CapabilityAct>, wanted: &Wanted, holds: Vec<Hold>, decide
         worst: wanted.worst,
         holds,
         idempotency_key: ask.call.to_string(),
-    }
-}
-
-fn go(
-    ask: &Ask<CapabilityAct>,
-    wanted: Wanted,
-    mut rows: Rows,
-    (holds, decided, approval): (Vec<Hold>, DecidedAt, Option<ApprovalId>),
-) -> Prepared {
-    let intent = intent_of(ask, &wanted, holds, decided);
-    let Wanted { capability, effect, arguments, value_usd_micros, by, .. } = wanted;
-    let arguments = Value::Object(arguments);
-    rows.events.push(Event::CallRequested {
-        intent: intent.clone(),
-        capability: capability.clone(),
-        arguments: arguments.clone(),
-        effect,
-        value_usd_micros,
-        approval,
-    });
-    let use_id = ask.act.use_id.clone();
-    match by {
-        By::Server(outside) => {
-            let (intent, facts) = (Box::new(intent), Box::new(ask.facts.clone()));
-            let (principal, trace) = (Arc::clone(&ask.principal), None);
-            Prepared::Go(
-                rows,
-                Ticket { intent, use_id, principal, facts, capability, arguments, value_usd_micros, outside, trace },
-            )
-        }
-        By::Runtime { retention_days } => {
-            let Intent { call, attempt, holds, .. } = intent;
-            Prepared::Local(rows, LocalCall { call, attempt, use_id, capability, arguments, holds, retention_days })
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use control::{Gate, Query, Registry, Verdict, Want};
+use control::{Dispatch, Gate, Query, Registry, Verdict, Want};
 use data::rows::Rows;
 use domain::budget::{Amounts, Hold};
 use domain::call::{Ask, CallOutcome, Facts, ModelAct, Settlement};
@@ -132,6 +132,7 @@ pub struct Ticket {
     provider: Arc<dyn Provider>,
     price: Box<Price>,
     places: Arc<Semaphore>,
+    dispatch: Dispatch,
 }
 
 impl Ticket {
@@ -168,6 +169,9 @@ impl Door {
     pub async fn prepare(&self, ask: &Ask<ModelAct>) -> Prepared {
         // One registry from here to the answer: what is looked up in it is decided by it, and recorded as such.
         let (gate, registry) = (&self.inner.parts.gate, self.inner.parts.gate.registry());
+        if let Some((rows, wait)) = gate.held(&registry, (ask.call, true), &ask.principal) {
+            return Prepared::Wait(rows, wait);
+        }
         let plan = match self.plan(&registry, ask) {
             Ok(plan) => plan,
             Err(refusal) => return refuse(&registry, ask, refusal),
@@ -233,6 +237,7 @@ impl Door {
             worst: plan.worst,
             decided: Box::new(decided),
             places: self.places(&plan.provider_name, plan.concurrent),
+            dispatch: self.inner.parts.gate.dispatch(&ask.principal),
             provider_name: plan.provider_name,
             model_name: plan.model_name,
             request: Box::new(plan.request),

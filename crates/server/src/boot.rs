@@ -49,11 +49,17 @@ pub struct Running {
     log: Log,
     drain: Duration,
     stop: watch::Sender<Serving>,
-    serving: JoinHandle<()>,
     hang_up: watch::Sender<bool>,
-    calling: JoinHandle<()>,
+    tasks: Tasks,
     /// Until the log has ended: nobody else may act under this node's name.
     _held: Option<Held>,
+}
+
+/// What runs beside the planes' own tasks.
+struct Tasks {
+    serving: JoinHandle<()>,
+    calling: JoinHandle<()>,
+    following: JoinHandle<()>,
 }
 
 /// Starts a server and returns once it answers.
@@ -71,6 +77,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let models = models_door(&gate, &clock, &config);
     let gateway = gateway_door(&gate, &clock, &config);
     let views = Views::start(log.clone(), Some(Auditor::open(&log, &config.data)?));
+    let following = tokio::spawn(control::thaw::follow(gate.clone()));
     let options = execution::Options { triggers: schedules::triggers(&gate), ..execution::Options::default() };
     let runtime = Runtime::start(log.clone(), models, gateway.clone(), options);
     let listener = listen(config.listen).await?;
@@ -105,7 +112,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let calling = tokio::spawn(webhooks::supervise(webhooks, hung_up));
     let serving = tokio::spawn(serve(listener, routes::router(app), serving));
     let drain = config.drain;
-    Ok(Running { url, admin_key, runtime, gateway, views, log, drain, stop, serving, hang_up, calling, _held: held })
+    let tasks = Tasks { serving, calling, following };
+    Ok(Running { url, admin_key, runtime, gateway, views, log, drain, stop, hang_up, tasks, _held: held })
 }
 
 /// The store, this node's name, and, where the store is elsewhere, the hold on the data directory.
@@ -125,14 +133,15 @@ impl Running {
     pub async fn stop(self) {
         self.stop.send_replace(Serving::Draining);
         self.runtime.stop(self.drain).await;
+        self.tasks.following.abort();
         self.gateway.stop().await;
         self.stop.send_replace(Serving::Closed);
-        let mut serving = self.serving;
+        let mut serving = self.tasks.serving;
         if tokio::time::timeout(LAST_WORDS, &mut serving).await.is_err() {
             serving.abort();
         }
         self.hang_up.send_replace(true);
-        if let Err(error) = self.calling.await {
+        if let Err(error) = self.tasks.calling.await {
             tracing::error!(%error, "the webhooks' task did not end well");
         }
         self.views.stop().await;

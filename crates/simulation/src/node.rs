@@ -38,6 +38,7 @@ pub struct Node {
     pub gate: Arc<Gate>,
     /// Its execution plane.
     pub runtime: Runtime,
+    following: tokio::task::AbortHandle,
 }
 
 /// What a look at the node came to.
@@ -138,7 +139,8 @@ impl Node {
         let options = Options { triggers: triggers(&gate), ..Options::default() };
         let runtime = Runtime::start(log.clone(), models, gateway, options);
         tokio::spawn(keep(log.clone(), gate.clone()));
-        Ok(Node { log, gate, runtime })
+        let following = tokio::spawn(control::thaw::follow(gate.clone())).abort_handle();
+        Ok(Node { log, gate, runtime, following })
     }
 
     /// How a session of an agent is started now.
@@ -183,6 +185,7 @@ impl Node {
     /// Stops as the server stops.
     pub async fn stop(&self, drain: Duration) {
         self.runtime.stop(drain).await;
+        self.following.abort();
         self.log.stop().await;
     }
 }

@@ -333,6 +333,34 @@ fn a_pending_request_is_withdrawn_when_the_agent_falls_back_to_shadow() {
 }
 
 #[test]
+fn a_request_that_is_void_is_withdrawn_once_however_often_the_call_looks_for_room() {
+    // The session's own revision asks for none; the agent's current one does.
+    let lenient = ARTICLE.replace("gt: 500", "gt: 9000");
+    let mut world = World::with(&lenient);
+    let draft = Draft::of(1500);
+    world.happened(applied(ARTICLE));
+    let request = world.ask_for_consent(&draft);
+    world.happened(applied(&lenient));
+    let agent = world.principal.link.agent.clone();
+    let caps = world.registry.agent(&agent).unwrap().rules.caps.clone();
+    let all = domain::budget::Amounts { usd_micros: 40_000_000, ..Default::default() };
+    world.holdings.reserve(&agent, &caps, &all, NOW).unwrap();
+    let Verdict::Wait { rows, .. } = world.ask(&draft) else { panic!("its budget is tied up") };
+    let withdrawn = |rows: &data::rows::Rows| {
+        rows.events.iter().filter(|event| matches!(event, Event::ApprovalWithdrawn { .. })).count()
+    };
+    assert_eq!((withdrawn(&rows), rows.inbox.len()), (1, 1));
+    world.facts.withdrawn = true;
+    let Verdict::Wait { rows, .. } = world.ask(&draft) else { panic!("it still is") };
+    assert_eq!(withdrawn(&rows), 0, "{rows:?}");
+    world.happened(applied(ARTICLE));
+    let Verdict::Wait { rows, .. } = world.ask(&draft) else { panic!("consent is needed again") };
+    let anew = requested(&rows.events);
+    assert_eq!(anew.approval.round, request.approval.round + 1, "nobody looks at the one that is closed");
+    assert!(rows.inbox.iter().any(|change| matches!(change, InboxChange::Open(_))));
+}
+
+#[test]
 fn a_person_of_the_group_decides_and_nobody_else() {
     let mut world = World::new();
     let request = world.ask_for_consent(&Draft::of(1500));

@@ -41,7 +41,7 @@ fn a_small_write_is_allowed_and_holds_its_worst_case() {
 }
 
 #[test]
-fn a_freeze_of_anything_in_the_chain_refuses() {
+fn a_freeze_of_anything_in_the_chain_holds_the_call() {
     let link = World::new().principal.link;
     let parent = Link { session: SessionId::from_u128(9), ..link.clone() };
     let scopes = [
@@ -58,9 +58,9 @@ fn a_freeze_of_anything_in_the_chain_refuses() {
         world.principal.parents = vec![parent.clone()];
         world.happened(freeze(scope.clone()));
         let verdict = world.ask(&Draft::of(50));
-        let refused = refusal(&verdict);
-        assert_eq!(refused.by, RefusedBy::Identity, "{scope:?}");
-        assert!(refused.reason.contains("odd drafts"), "{}", refused.reason);
+        let Verdict::Wait { rows, wait } = verdict else { panic!("{verdict:?}") };
+        assert_eq!((wait.why, wait.until), (WaitFor::Frozen { scope: scope.clone() }, None));
+        assert!(rows.holdings.is_empty() && rows.inbox.is_empty(), "nothing is held and nobody is asked");
         world.happened(ControlEvent::Unfrozen { what: scope, by: "admin".to_owned() });
         assert!(matches!(world.ask(&Draft::of(50)), Verdict::Allow { .. }));
     }
@@ -71,7 +71,15 @@ fn a_freeze_comes_before_everything_else() {
     let mut world = World::new();
     let all = Amounts { usd_micros: i64::MAX, ..Amounts::default() };
     world.happened(freeze(Scope::All));
-    assert_eq!(refusal(&world.ask_model("claude-opus-4-7", all)).by, RefusedBy::Identity);
+    assert!(matches!(world.ask_model("claude-opus-4-7", all), Verdict::Wait { .. }));
+}
+
+#[test]
+fn who_is_gone_is_refused_even_while_everything_is_frozen() {
+    let mut world = World::new();
+    world.principal.link.revision = Digest::of(b"never applied");
+    world.happened(freeze(Scope::All));
+    assert_eq!(refusal(&world.ask(&Draft::of(50))).by, RefusedBy::Identity);
 }
 
 #[test]

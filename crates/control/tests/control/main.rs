@@ -21,4 +21,6 @@ mod readiness;
 #[cfg(test)]
 mod registry;
 #[cfg(test)]
+mod stopping;
+#[cfg(test)]
 mod world;

@@ -2,7 +2,7 @@
 
 use control::budget::Holdings;
 use control::consent::Signer;
-use control::decide::{Scene, decide, still};
+use control::decide::{Overtaken, Scene, decide, still};
 use control::{Checks, Query, Registry, Verdict, Want};
 use domain::budget::Amounts;
 use domain::call::{ApprovalRequest, ApprovalVerdict, Facts};
@@ -180,7 +180,10 @@ impl World {
 
     /// Whether what was decided of a draft would be decided again.
     pub(crate) fn still(&mut self, draft: &Draft, decided: &DecidedAt) -> Result<(), Refusal> {
-        self.question(draft.want(), |scene, query| still(scene, query, decided))
+        self.question(draft.want(), |scene, query| still(scene, query, decided)).map_err(|overtaken| match overtaken {
+            Overtaken::Refused(refusal) => refusal,
+            Overtaken::Frozen(frozen) => panic!("{frozen}"),
+        })
     }
 
     pub(crate) fn ask_model(&mut self, model: &str, worst: Amounts) -> Verdict {

@@ -76,6 +76,9 @@ CREATE INDEX head_awake ON head (phase) WHERE phase IN ('ready', 'running');
 CREATE INDEX head_of_partition ON head (partition)
   WHERE partition IS NOT NULL AND phase IN ('ready', 'running', 'suspended');
 
+-- Who waits for a freeze to end, by what is frozen.
+CREATE INDEX head_frozen ON head (waits_on, session) WHERE substr(waits_on, 1, 8) = 'frozen: ';
+
 -- A session's state as of one of its records: a cache, sealed under the session's key, replaced in place.
 CREATE TABLE snapshot (
   session BYTEA   PRIMARY KEY,

@@ -34,3 +34,6 @@ CREATE INDEX mail_due ON mail (shard, due, posted, session, id, class, agent, pa
 ALTER TABLE head ADD COLUMN partition INTEGER;
 CREATE INDEX head_of_partition ON head (partition)
   WHERE partition IS NOT NULL AND phase IN ('ready', 'running', 'suspended');
+
+-- Who waits for a freeze to end, by what is frozen.
+CREATE INDEX head_frozen ON head (waits_on, session) WHERE substr(waits_on, 1, 8) = 'frozen: ';

@@ -12,7 +12,7 @@ use crate::postgres::batch::id;
 use crate::postgres::fault::Fault;
 use crate::postgres::line::Line;
 use crate::postgres::row::{self, all};
-use crate::rows::InboxItem;
+use crate::rows::{InboxItem, frozen_words};
 use crate::store::{
     Due, DueCursor, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount,
     RecordRow,
@@ -164,11 +164,18 @@ pub(super) async fn heads(db: Arc<Line>, filter: &HeadFilter) -> Result<Vec<Head
             asked.say("partition IS NOT NULL AND phase IN ('ready', 'running', 'suspended')");
         }
     }
+    let frozen = filter.frozen.as_ref().map(frozen_words);
+    let after = filter.after.map(id).unwrap_or_default();
+    if let Some(words) = &frozen {
+        asked.say("substr(waits_on, 1, 8) = 'frozen: '");
+        asked.add("waits_on = $", words);
+        asked.add("session > $", &after);
+    }
     let limit = filter.limit.map(count);
     let (conditions, mut values) = asked.done();
     values.push(&limit);
-    let sql =
-        format!("SELECT {HEAD} FROM head WHERE {conditions} ORDER BY since DESC, session LIMIT ${}", values.len());
+    let order = if frozen.is_some() { "session" } else { "since DESC, session" };
+    let sql = format!("SELECT {HEAD} FROM head WHERE {conditions} ORDER BY {order} LIMIT ${}", values.len());
     all(&db.rows(&sql, &values).await?, row::head)
 }
 

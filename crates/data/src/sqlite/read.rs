@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::column::{count, last_id, record_id, word};
-use crate::rows::InboxItem;
+use crate::rows::{InboxItem, frozen_words};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::row::{self, all, session_blob};
 use crate::store::{
@@ -157,8 +157,15 @@ pub(super) fn heads(db: &mut Connection, filter: &HeadFilter) -> Result<Vec<Head
             conditions.push("partition IS NOT NULL AND phase IN ('ready', 'running', 'suspended')".to_owned());
         }
     }
+    let mut order = "since DESC, session";
+    if let Some(scope) = &filter.frozen {
+        conditions.push("substr(waits_on, 1, 8) = 'frozen: ' AND waits_on = ? AND session > ?".to_owned());
+        values.push(Value::Text(frozen_words(scope)));
+        values.push(Value::Blob(filter.after.map_or(Vec::new(), |after| session_blob(after).to_vec())));
+        order = "session";
+    }
     values.push(Value::Integer(filter.limit.map_or(-1, count)));
-    let sql = format!("{HEAD} WHERE {} ORDER BY since DESC, session LIMIT ?", conditions.join(" AND "));
+    let sql = format!("{HEAD} WHERE {} ORDER BY {order} LIMIT ?", conditions.join(" AND "));
     all(db, &sql, params_from_iter(values), row::head)
 }
 

@@ -1,7 +1,10 @@
 //! The way out: what a ticket and its receipt are checked for, the sending, and what it came to. A call is sent once;
-//! a read or an idempotent one whose answer was lost is sent once more, with the same key.
+//! a read or an idempotent one whose answer was lost is sent once more, with the same key. A freeze cuts it off at any
+//! moment: what was not sent, or may be repeated, is wanted again later; a write is in doubt.
 
-use control::decide::{Query, Want};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use control::decide::{Overtaken, Query, Want};
 use data::commit::Receipt;
 use data::rows::Rows;
 use domain::budget::Amounts;
@@ -19,8 +22,28 @@ use crate::upstream::{Outcome, ToolCall};
 /// How often a call that may be repeated is sent, where its answer is lost.
 const TRIES: u32 = 2;
 
-fn words(no: &Refusal) -> String {
-    format!("The call was not sent. {} {}", no.reason, no.next)
+/// How a call's way out ended.
+enum Ended {
+    /// As the upstream, or the way there, says.
+    So(Outcome),
+    /// It was cut off; why.
+    CutOff(String),
+}
+
+/// Surely nothing was sent.
+fn not_sent(error: String, retryable: bool) -> Ended {
+    Ended::So(Outcome::NotSent { error, retryable })
+}
+
+impl From<Overtaken> for Ended {
+    fn from(overtaken: Overtaken) -> Self {
+        match overtaken {
+            Overtaken::Frozen(frozen) => Ended::CutOff(frozen.to_string()),
+            Overtaken::Refused(Refusal { reason, next, .. }) => {
+                not_sent(format!("The call was not sent. {reason} {next}"), false)
+            }
+        }
+    }
 }
 
 /// What one call comes to at most: one request, and its price, however often it had to be sent.
@@ -46,56 +69,68 @@ impl Door {
     /// knows what came of a write, nothing is settled: it holds what it held until a person says.
     pub async fn perform(&self, ticket: Ticket, receipt: &Receipt) -> (Event, Rows) {
         let started = self.0.clock.monotonic_ms();
-        let outcome = match self.may_leave(&ticket, receipt).await {
-            Ok(()) => self.send(&ticket, receipt).await,
-            Err(error) => Outcome::NotSent { error, retryable: false },
+        let sent = AtomicBool::new(false);
+        let ended = tokio::select! {
+            biased;
+            cut = ticket.dispatch.cut() => Ended::CutOff(cut.to_string()),
+            ended = self.leave(&ticket, receipt, &sent) => ended,
         };
         let waited_ms = self.0.clock.monotonic_ms().saturating_sub(started).max(0);
-        self.ended(ticket, outcome, waited_ms)
+        self.ended(ticket, (ended, sent.into_inner()), waited_ms)
+    }
+
+    async fn leave(&self, ticket: &Ticket, receipt: &Receipt, sent: &AtomicBool) -> Ended {
+        match self.may_leave(ticket, receipt).await {
+            Ok(()) => self.send(ticket, receipt, sent).await,
+            Err(no) => no,
+        }
     }
 
     /// Whether the receipt is this ticket's, and what was decided still stands.
-    async fn may_leave(&self, ticket: &Ticket, receipt: &Receipt) -> Result<(), String> {
+    async fn may_leave(&self, ticket: &Ticket, receipt: &Receipt) -> Result<(), Ended> {
         if !receipt.holds(ticket.call(), ticket.attempt()) {
-            return Err("The call was not sent: its intent is not in the record.".to_owned());
+            return Err(not_sent("The call was not sent: its intent is not in the record.".to_owned(), false));
         }
         let (query, decided) = (ticket.query(), &ticket.intent.decided);
-        self.0.gate.recheck(receipt.control_pos(), &query, decided).await.map_err(|no| words(&no))?;
+        self.0.gate.recheck(receipt.control_pos(), &query, decided).await?;
         self.as_described(ticket)
     }
 
     /// Whether what was decided still stands, by what is known now.
-    fn still(&self, ticket: &Ticket) -> Result<(), String> {
-        self.0.gate.still(&ticket.query(), &ticket.intent.decided).map_err(|no| words(&no))?;
+    fn still(&self, ticket: &Ticket) -> Result<(), Ended> {
+        self.0.gate.still(&ticket.query(), &ticket.intent.decided)?;
         self.as_described(ticket)
     }
 
     /// Whether the capability is described as it was when it was asked about: what it may change and what it is worth
     /// were read from that.
-    fn as_described(&self, ticket: &Ticket) -> Result<(), String> {
+    fn as_described(&self, ticket: &Ticket) -> Result<(), Ended> {
         let Outside { capability, revision, .. } = &*ticket.outside;
         let name = &capability.metadata.name;
         match self.0.gate.registry().capability(name) {
             Some(now) if now.revision == *revision => Ok(()),
-            Some(_) | None => Err(format!("the descriptor of {name} changed since the call was allowed")),
+            Some(_) | None => {
+                Err(not_sent(format!("the descriptor of {name} changed since the call was allowed"), false))
+            }
         }
     }
 
-    async fn send(&self, ticket: &Ticket, receipt: &Receipt) -> Outcome {
+    async fn send(&self, ticket: &Ticket, receipt: &Receipt, sent: &AtomicBool) -> Ended {
         let tries = if ticket.effect().may_be_repeated() { TRIES } else { 1 };
-        let mut outcome = self.send_once(ticket, receipt).await;
+        let mut ended = self.send_once(ticket, receipt, sent).await;
         for _ in 1..tries {
-            let Outcome::Unknown { error: first } = outcome else { return outcome };
-            outcome = match self.send_once(ticket, receipt).await {
-                Outcome::NotSent { error, .. } => Outcome::Unknown { error: format!("{first}; then: {error}") },
-                answered_or_lost => answered_or_lost,
+            let Ended::So(Outcome::Unknown { error: first }) = ended else { return ended };
+            ended = match self.send_once(ticket, receipt, sent).await {
+                Ended::So(Outcome::NotSent { error, .. }) => {
+                    Ended::So(Outcome::Unknown { error: format!("{first}; then: {error}") })
+                }
+                answered_lost_or_cut => answered_lost_or_cut,
             };
         }
-        outcome
+        ended
     }
 
-    async fn send_once(&self, ticket: &Ticket, receipt: &Receipt) -> Outcome {
-        let not_sent = |error: String, retryable| Outcome::NotSent { error, retryable };
+    async fn send_once(&self, ticket: &Ticket, receipt: &Receipt, sent: &AtomicBool) -> Ended {
         let spec = &ticket.outside.capability.spec;
         let found = match self.0.catalog.find(&ticket.outside.server, &spec.tool).await {
             Ok(found) => found,
@@ -120,38 +155,22 @@ impl Door {
             return not_sent("this node may not own the session any more".to_owned(), false);
         }
         // The server may have taken long to start: what was allowed may not be any more.
-        if let Err(why) = self.still(ticket) {
-            return not_sent(why, false);
+        if let Err(no) = self.still(ticket) {
+            return no;
         }
-        found.server.call(&found.live, call).await
+        let was_sent = sent.swap(true, Ordering::Relaxed);
+        let outcome = found.server.call(&found.live, call).await;
+        if matches!(outcome, Outcome::NotSent { .. }) {
+            sent.store(was_sent, Ordering::Relaxed);
+        }
+        Ended::So(outcome)
     }
 
-    fn ended(&self, ticket: Ticket, outcome: Outcome, waited_ms: i64) -> (Event, Rows) {
+    fn ended(&self, ticket: Ticket, (ended, sent): (Ended, bool), waited_ms: i64) -> (Event, Rows) {
         let Ticket { intent, use_id, outside, .. } = ticket;
-        let capability = &outside.capability;
-        let (name, spec) = (&capability.metadata.name, &capability.spec);
-        let mut amounts = price(capability);
-        let outcome = match outcome {
-            Outcome::Answered(answered) => {
-                let marks = Marks { labels: spec.labels.clone(), trust: spec.output_trust };
-                CallOutcome::Answered { message: answer::message(use_id, answered, marks), stop: None }
-            }
-            Outcome::NotSent { error, retryable } => {
-                amounts = Amounts::default();
-                CallOutcome::Failed {
-                    error: format!("`{name}` was not called: {}.", error.trim_end_matches('.')),
-                    retryable,
-                }
-            }
-            Outcome::Unknown { error } if spec.effect.may_be_repeated() => {
-                let error =
-                    format!("`{name}` failed: {error}. Nobody knows what came of it; calling it again is safe.");
-                CallOutcome::Failed { error, retryable: true }
-            }
-            Outcome::Unknown { error } => {
-                let error = format!("`{name}` was called and nobody knows what came of it: {error}.");
-                CallOutcome::Unknown { error }
-            }
+        let (outcome, amounts) = match ended {
+            Ended::So(outcome) => came_to(&outside.capability, use_id, outcome),
+            Ended::CutOff(why) => cut_off(&outside.capability, &why, sent),
         };
         // What nobody knows stays held, and is settled when a person says what came of it.
         let unknown = matches!(outcome, CallOutcome::Unknown { .. });
@@ -159,5 +178,48 @@ impl Door {
         let amounts = if unknown { Amounts::default() } else { amounts };
         let settlement = Settlement { amounts, waited_ms, ..Settlement::default() };
         (Event::CallAnswered { call: intent.call, attempt: intent.attempt, outcome, settlement }, rows)
+    }
+}
+
+/// What an outcome is to the session, and what it costs.
+fn came_to(capability: &Capability, use_id: String, outcome: Outcome) -> (CallOutcome, Amounts) {
+    let (name, spec) = (&capability.metadata.name, &capability.spec);
+    match outcome {
+        Outcome::Answered(answered) => {
+            let marks = Marks { labels: spec.labels.clone(), trust: spec.output_trust };
+            let message = answer::message(use_id, answered, marks);
+            (CallOutcome::Answered { message, stop: None }, price(capability))
+        }
+        Outcome::NotSent { error, retryable } => {
+            let error = format!("`{name}` was not called: {}.", error.trim_end_matches('.'));
+            (CallOutcome::Failed { error, retryable }, Amounts::default())
+        }
+        Outcome::Unknown { error } if spec.effect.may_be_repeated() => {
+            let error = format!("`{name}` failed: {error}. Nobody knows what came of it; calling it again is safe.");
+            (CallOutcome::Failed { error, retryable: true }, price(capability))
+        }
+        Outcome::Unknown { error } => {
+            let error = format!("`{name}` was called and nobody knows what came of it: {error}.");
+            (CallOutcome::Unknown { error }, price(capability))
+        }
+    }
+}
+
+/// The same of a call that was cut off. Only what was surely not sent, or may be repeated, is asked for again.
+fn cut_off(capability: &Capability, why: &str, sent: bool) -> (CallOutcome, Amounts) {
+    let name = &capability.metadata.name;
+    match (sent, capability.spec.effect.may_be_repeated()) {
+        (false, _) => {
+            let why = format!("`{name}` was not called: {why}. It is called once it may.");
+            (CallOutcome::Stopped { why }, Amounts::default())
+        }
+        (true, true) => {
+            let why = format!("`{name}` was cut off: {why}. It is called again, with the same key, once it may.");
+            (CallOutcome::Stopped { why }, price(capability))
+        }
+        (true, false) => {
+            let error = format!("`{name}` was called and cut off, and nobody knows what came of it: {why}.");
+            (CallOutcome::Unknown { error }, price(capability))
+        }
     }
 }

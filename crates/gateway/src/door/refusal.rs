@@ -22,7 +22,7 @@ pub(super) fn refuse(registry: &Registry, ask: &Ask<CapabilityAct>, refusal: Ref
     if let Some(request) = &ask.facts.approval {
         let approval = request.approval;
         rows.inbox.push(InboxChange::Close(InboxKey::Approval { approval }));
-        if ask.facts.verdict.is_none() {
+        if ask.facts.asked().is_some() {
             rows.events.push(Event::ApprovalWithdrawn { approval, reason: refusal.reason.clone() });
         }
     }

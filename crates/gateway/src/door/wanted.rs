@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use control::Registry;
 use domain::budget::Amounts;
-use domain::call::{ApprovalRequest, Ask, CapabilityAct, Facts};
+use domain::call::{ApprovalRequest, Ask, CapabilityAct};
 use domain::capability::{CapabilityRef, Effect};
 use domain::decision::Refusal;
 use domain::descriptor::{Capability, Memory};
@@ -112,10 +112,10 @@ impl Door {
         let server = registry.server(&spec.server).ok_or_else(|| refusal::unknown(&capability))?;
         let (revision, server) = (described.revision, Spec::of(&server.descriptor));
         let outside = Outside { capability: Arc::clone(&described.descriptor), revision, server };
-        let tool = match (self.0.catalog.find(&outside.server, &spec.tool).await, &ask.facts) {
+        let tool = match (self.0.catalog.find(&outside.server, &spec.tool).await, ask.facts.asked()) {
             (Ok(found), _) => found.tool,
-            (Err(_), Facts { approval: Some(request), verdict: None, .. }) => return Ok(outside.pending(request)),
-            (Err(why), _) => return Err(refusal::unavailable(&capability, &why).into()),
+            (Err(_), Some(request)) => return Ok(outside.pending(request)),
+            (Err(why), None) => return Err(refusal::unavailable(&capability, &why).into()),
         };
         let schema = tool.schema.as_ref().map_err(|why| refusal::unavailable(&capability, why))?;
         let arguments = fit(&capability, schema, &ask.act.arguments)?;

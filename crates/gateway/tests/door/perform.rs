@@ -132,8 +132,50 @@ async fn a_freeze_before_the_commit_stops_the_call() {
     stage.freeze().await;
     let receipt = stage.commit(rows).await;
     let (event, _) = stage.door.perform(ticket, &receipt).await;
-    assert!(failure(&event).contains("frozen") || failure(&event).contains("stop"), "{}", failure(&event));
+    let CallOutcome::Stopped { why } = ended(&event).0 else { panic!("{event:?}") };
+    assert!(why.contains("was not called") && why.contains("stop"), "{why}");
     assert!(script.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_freeze_cuts_off_what_is_under_way_and_a_write_is_in_doubt() {
+    let read = ("mcp://gateway/read-ledger", json!({}));
+    let write = ("mcp://gateway/draft", json!({"to": "ana", "amount_usd": 1}));
+    for (capability, arguments) in [read, write] {
+        let (mut stage, script) = set(AGENT).await;
+        script.next([Reply::DoneAndHangs]);
+        let ask = stage.ask(capability, arguments);
+        let Prepared::Go(rows, ticket) = stage.door.prepare(&ask).await else { panic!() };
+        let receipt = stage.commit(rows).await;
+        let (door, gate) = (stage.door.clone(), Arc::clone(&stage.gate));
+        let sent = tokio::spawn(async move { door.perform(ticket, &receipt).await });
+        while script.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        freeze(&gate, &Caller::Admin, &Scope::All, "odd drafts").await.unwrap();
+        assert_eq!(gate.quiet(std::future::pending()).await, 0);
+        let (event, rows) = sent.await.unwrap();
+        match ended(&event).0 {
+            CallOutcome::Stopped { why } => assert!(why.contains("called again") && !rows.holdings.is_empty(), "{why}"),
+            CallOutcome::Unknown { error } => {
+                assert!(error.contains("odd drafts") && rows.holdings.is_empty(), "{error}")
+            }
+            other => panic!("{other:?}"),
+        }
+        let doubted = matches!(ended(&event).0, CallOutcome::Unknown { .. });
+        assert_eq!(doubted, capability.ends_with("draft"), "only a write is in doubt");
+    }
+}
+
+#[tokio::test]
+async fn what_is_frozen_waits_and_no_server_is_asked_for_it() {
+    let (mut stage, script) = set(AGENT).await;
+    stage.freeze().await;
+    stage.gate.refresh().await.unwrap();
+    let ask = stage.ask("mcp://gateway/read-ledger", json!({}));
+    let Prepared::Wait(rows, wait) = stage.door.prepare(&ask).await else { panic!("it is frozen") };
+    assert_eq!(wait.why, domain::decision::WaitFor::Frozen { scope: Scope::All });
+    assert_eq!((rows.events.len(), script.calls().len()), (1, 0));
 }
 
 #[tokio::test]
@@ -182,7 +224,8 @@ async fn a_freeze_between_two_tries_stops_the_second() {
         Reply::DoneAndLost
     }));
     let (event, _) = stage.call("mcp://gateway/read-ledger", json!({})).await;
-    assert!(failure(&event).contains("odd reads"), "{}", failure(&event));
+    let CallOutcome::Stopped { why } = ended(&event).0 else { panic!("{event:?}") };
+    assert!(why.contains("odd reads"), "{why}");
     assert_eq!(script.calls().len(), 1);
 }
 

@@ -1,13 +1,15 @@
 //! Sending: once the intent is durable and still stands, within the lease, at a free place, and again only while
-//! surely nothing happened. Whatever comes of it is settled.
+//! surely nothing happened. Whatever comes of it is settled. A freeze cuts it off at any moment: it is wanted again, and
+//! what had been sent is possibly billed.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use control::Overtaken;
 use data::commit::Receipt;
 use data::rows::Rows;
 use domain::budget::Amounts;
 use domain::call::{CallOutcome, Facts, Settlement};
-use domain::decision::Refusal;
 use domain::event::Event;
 use domain::message::{Message, Trust};
 use tokio::time::timeout;
@@ -30,6 +32,37 @@ const ANSWER: Duration = Duration::from_secs(900);
 enum Ended {
     Answered(Answer),
     Failed(ProviderError),
+    /// It was cut off; why.
+    CutOff(String),
+}
+
+/// How far the sending has come, for whoever cuts it off.
+#[derive(Default)]
+struct Way {
+    /// Requests that were sent and came to nothing.
+    tried: AtomicU32,
+    /// Whether one is under way.
+    under_way: AtomicBool,
+}
+
+impl From<ProviderError> for Ended {
+    fn from(error: ProviderError) -> Self {
+        Ended::Failed(error)
+    }
+}
+
+impl From<Overtaken> for Ended {
+    fn from(overtaken: Overtaken) -> Self {
+        match overtaken {
+            Overtaken::Frozen(frozen) => Ended::CutOff(frozen.to_string()),
+            Overtaken::Refused(no) => not_sent(format!("{} {}", no.reason, no.next), false),
+        }
+    }
+}
+
+/// Surely nothing was sent.
+fn not_sent(reason: String, retryable: bool) -> Ended {
+    Ended::Failed(ProviderError::NotSent { reason, retryable })
 }
 
 impl Door {
@@ -40,56 +73,66 @@ impl Door {
     pub async fn perform(&self, ticket: Ticket, receipt: &Receipt, sink: Sink<'_>) -> (Event, Rows) {
         let clock = &self.inner.parts.clock;
         let began = clock.monotonic_ms();
-        let ended = match self.may_leave(&ticket, receipt).await {
-            Ok(()) => match timeout(ANSWER, self.send(&ticket, receipt, sink)).await {
-                Ok(said) => said.and_then(Answer::within_reason).map_or_else(Ended::Failed, Ended::Answered),
-                Err(_) => {
-                    let reason = format!("it was not complete after {} s", ANSWER.as_secs());
-                    Ended::Failed(ProviderError::Unknown { reason })
-                }
-            },
-            Err(reason) => Ended::Failed(ProviderError::NotSent { reason, retryable: false }),
+        let way = Way::default();
+        let ended = tokio::select! {
+            biased;
+            cut = ticket.dispatch.cut() => Ended::CutOff(cut.to_string()),
+            ended = self.leave(&ticket, receipt, (sink, &way)) => ended,
         };
-        self.settle(ticket, ended, clock.monotonic_ms().saturating_sub(began))
+        self.settle(ticket, (ended, &way), clock.monotonic_ms().saturating_sub(began))
     }
 
-    async fn may_leave(&self, ticket: &Ticket, receipt: &Receipt) -> Result<(), String> {
+    async fn leave(&self, ticket: &Ticket, receipt: &Receipt, (sink, way): (Sink<'_>, &Way)) -> Ended {
+        if let Err(no) = self.may_leave(ticket, receipt).await {
+            return no;
+        }
+        match timeout(ANSWER, self.send(ticket, receipt, (sink, way))).await {
+            Ok(Ended::Answered(answer)) => answer.within_reason().map_or_else(Ended::Failed, Ended::Answered),
+            Ok(ended) => ended,
+            Err(_) => {
+                let reason = format!("it was not complete after {} s", ANSWER.as_secs());
+                Ended::Failed(ProviderError::Unknown { reason })
+            }
+        }
+    }
+
+    async fn may_leave(&self, ticket: &Ticket, receipt: &Receipt) -> Result<(), Ended> {
         if !receipt.holds(ticket.call, ticket.attempt) {
-            return Err(format!(
-                "the record does not hold the intent of attempt {} at {}",
-                ticket.attempt, ticket.call
-            ));
+            let reason =
+                format!("the record does not hold the intent of attempt {} at {}", ticket.attempt, ticket.call);
+            return Err(not_sent(reason, false));
         }
         let facts = Facts::default();
         let (gate, query) = (&self.inner.parts.gate, ticket.query(&facts));
-        gate.recheck(receipt.control_pos(), &query, &ticket.decided).await.map_err(|no| words(&no))
+        Ok(gate.recheck(receipt.control_pos(), &query, &ticket.decided).await?)
     }
 
-    async fn send(&self, ticket: &Ticket, receipt: &Receipt, sink: Sink<'_>) -> Result<Answer, ProviderError> {
-        let full = |_| ProviderError::NotSent {
-            reason: format!("no place at the provider became free within {} s", PLACE.as_secs()),
-            retryable: true,
+    async fn send(&self, ticket: &Ticket, receipt: &Receipt, (sink, way): (Sink<'_>, &Way)) -> Ended {
+        let Ok(_place) = timeout(PLACE, ticket.places.acquire()).await else {
+            return not_sent(format!("no place at the provider became free within {} s", PLACE.as_secs()), true);
         };
-        let _place = timeout(PLACE, ticket.places.acquire()).await.map_err(full)?;
         let mut sent = 1;
         loop {
             if self.inner.parts.clock.monotonic_ms() >= receipt.dispatch_before_ms() {
-                let reason = "this node's lease of the session may be over".to_owned();
-                return Err(ProviderError::NotSent { reason, retryable: true });
+                return not_sent("this node's lease of the session may be over".to_owned(), true);
             }
             // A place, or the next try, may have been waited for: what was allowed may not be any more.
             let facts = Facts::default();
             if let Err(no) = self.inner.parts.gate.still(&ticket.query(&facts), &ticket.decided) {
-                return Err(ProviderError::NotSent { reason: words(&no), retryable: false });
+                return no.into();
             }
+            way.under_way.store(true, Ordering::Relaxed);
             let error = match ticket.provider.send(&ticket.request, ticket.body.clone(), sink).await {
+                Ok(answer) => return Ended::Answered(answer),
                 Err(error) if error.may_be_sent_again() && sent < SENDS => error,
-                ended => return ended,
+                Err(error) => return error.into(),
             };
+            way.tried.fetch_add(1, Ordering::Relaxed);
+            way.under_way.store(false, Ordering::Relaxed);
             let wait = wait_ms(&error, sent, self.jitter());
             let left = receipt.dispatch_before_ms().saturating_sub(self.inner.parts.clock.monotonic_ms());
             if wait > LONGEST_WAIT_MS || i64::try_from(wait).unwrap_or(i64::MAX) >= left {
-                return Err(error);
+                return error.into();
             }
             tracing::info!(call = %ticket.call, sent, wait_ms = wait, %error, "a model call is sent again");
             tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -97,13 +140,14 @@ impl Door {
         }
     }
 
-    fn settle(&self, ticket: Ticket, ended: Ended, waited_ms: i64) -> (Event, Rows) {
+    fn settle(&self, ticket: Ticket, (ended, way): (Ended, &Way), waited_ms: i64) -> (Event, Rows) {
         let scripted = ticket.provider.is_scripted();
         let mut settlement =
             Settlement { waited_ms, scripted, price_table: Some(ticket.price.table), ..Settlement::default() };
         let outcome = match ended {
             Ended::Answered(answer) => answered(&ticket, answer, &mut settlement),
             Ended::Failed(error) => failed(&ticket, &error, &mut settlement),
+            Ended::CutOff(why) => cut_off(&ticket, &why, (way, &mut settlement)),
         };
         let rows = self.inner.parts.gate.settle(&ticket.holds, &settlement.amounts);
         let Ticket { call, attempt, .. } = ticket;
@@ -116,10 +160,6 @@ impl Door {
         self.inner.parts.clock.fill_random(&mut byte);
         u64::from(byte[0])
     }
-}
-
-fn words(no: &Refusal) -> String {
-    format!("{} {}", no.reason, no.next)
 }
 
 /// What the provider asks for, or a wait that doubles.
@@ -155,6 +195,21 @@ fn trust_no_more_than(read: &[std::sync::Arc<Message>], said: &mut Message) {
     if !all_trusted {
         said.parts.iter_mut().for_each(|part| part.trust = Trust::Untrusted);
     }
+}
+
+/// What had been sent is possibly billed; what had not is wanted again for nothing.
+fn cut_off(ticket: &Ticket, why: &str, (way, settlement): (&Way, &mut Settlement)) -> CallOutcome {
+    let tried = i64::from(way.tried.load(Ordering::Relaxed));
+    let why = if way.under_way.load(Ordering::Relaxed) {
+        (settlement.amounts, settlement.worst_case) = (ticket.worst, true);
+        format!(
+            "The model was cut off while it answered, and is possibly billed: {why}. It is asked again once it may."
+        )
+    } else {
+        settlement.amounts = Amounts { calls: tried.min(1), ..Amounts::default() };
+        format!("The model was not asked: {why}. It is asked once it may.")
+    };
+    CallOutcome::Stopped { why }
 }
 
 fn failed(ticket: &Ticket, error: &ProviderError, settlement: &mut Settlement) -> CallOutcome {

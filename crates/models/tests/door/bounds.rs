@@ -72,10 +72,13 @@ async fn a_freeze_while_a_call_waits_for_a_place_stops_it() {
     let waiting = tokio::spawn(async move { other.perform(hurries, &receipts.1, &|_| ()).await });
     tokio::task::yield_now().await;
     freeze(&world.gate, &Caller::Admin, &Scope::All, "a drill").await.expect("it is frozen");
-    long.abort();
+    let (event, rows) = long.await.expect("it is cut off");
+    let (CallOutcome::Stopped { why }, settlement) = ended(event) else { panic!("it is frozen") };
+    assert!(why.contains("possibly billed") && settlement.worst_case, "{why}");
+    assert!(changed(&rows).1.usd_micros > 0, "it is settled at its worst case");
     let (event, rows) = waiting.await.expect("it ends");
-    let CallOutcome::Failed { error, retryable: false } = ended(event).0 else { panic!("it is frozen") };
-    assert!(error.contains("a drill"), "{error}");
+    let CallOutcome::Stopped { why } = ended(event).0 else { panic!("it is frozen") };
+    assert!(why.contains("a drill") && why.contains("was not asked"), "{why}");
     assert_eq!((world.script.seen().len(), changed(&rows).1), (1, usd_and_calls(0, 0)));
 }
 

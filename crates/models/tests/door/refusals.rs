@@ -86,8 +86,8 @@ async fn a_freeze_between_decision_and_commit_stops_the_call() {
     world.control(ControlEvent::Frozen { what, reason: "a drill".to_owned(), by: "admin".to_owned() }).await;
     let receipt = world.commit(rows).await;
     let (event, rows) = world.door.perform(ticket, &receipt, &|_| ()).await;
-    let CallOutcome::Failed { error, .. } = ended(event).0 else { panic!("it is frozen") };
-    assert!(error.contains("a drill"), "{error}");
+    let CallOutcome::Stopped { why } = ended(event).0 else { panic!("it is frozen") };
+    assert!(why.contains("a drill"), "{why}");
     assert_eq!(changed(&rows).1, usd_and_calls(0, 0));
     assert!(world.script.seen().is_empty());
 }
