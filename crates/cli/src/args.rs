@@ -185,6 +185,21 @@ pub(crate) enum Command {
         #[arg(long, default_value = "It happened.")]
         result: String,
     },
+    /// Hold a session where it is, until it is resumed.
+    #[command(after_help = examples::SUSPEND)]
+    Suspend {
+        /// The session, or an unmistakable ending of its id.
+        session: String,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let a session go on that was suspended.
+    #[command(after_help = examples::RESUME)]
+    Resume {
+        /// The session, or an unmistakable ending of its id.
+        session: String,
+    },
     /// End a session for good.
     #[command(after_help = examples::KILL)]
     Kill {

@@ -14,6 +14,7 @@ pub(crate) mod resources;
 pub(crate) mod results;
 pub(crate) mod sessions;
 pub(crate) mod shadow;
+pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod triggers;
 pub(crate) mod webhooks;

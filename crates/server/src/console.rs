@@ -12,6 +12,7 @@ pub(crate) mod page;
 pub(crate) mod session;
 pub(crate) mod sessions;
 mod step;
+pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod transcript;
 mod words;

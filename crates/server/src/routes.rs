@@ -7,7 +7,9 @@ use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 
-use crate::api::{self, audit, calls, cost, freeze, health, inbox, messages, people, resources, sessions, shadow};
+use crate::api::{
+    self, audit, calls, cost, freeze, health, inbox, messages, people, resources, sessions, shadow, stop,
+};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::{auth, console, hooks, metrics, stream};
@@ -88,7 +90,9 @@ pub const ROUTES: &[Route] = &[
     get("/api/sessions/{id}/wait", |at| on(at, sessions::wait)),
     get("/api/sessions/{id}/stream", |at| on(at, stream::stream)),
     get("/api/sessions/{id}/trace", |at| on(at, sessions::trace)),
-    post("/api/sessions/{id}/kill", |at| on(at, sessions::kill)),
+    post("/api/sessions/{id}/suspend", |at| on(at, stop::suspend)),
+    post("/api/sessions/{id}/resume", |at| on(at, stop::resume)),
+    post("/api/sessions/{id}/kill", |at| on(at, stop::kill)),
     get("/api/calls/{call}/explain", |at| on(at, calls::explain)),
     post("/api/calls/{call}/resolve", |at| on(at, calls::resolve)),
     get("/api/inbox", |at| on(at, inbox::list)),
@@ -98,6 +102,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/results", |at| on(at, api::results::list)),
     get("/api/cost", |at| on(at, cost::cost)),
     get("/api/audit/verify", |at| on(at, audit::verify)),
+    get("/api/freezes", |at| on(at, freeze::list)),
     post("/api/freeze", |at| on(at, freeze::freeze)),
     post("/api/unfreeze", |at| on(at, freeze::unfreeze)),
     get("/api/people", |at| on(at, people::list)),
@@ -121,6 +126,9 @@ pub const ROUTES: &[Route] = &[
     get("/", |at| on(at, console::inventory::show)),
     get("/sessions", |at| on(at, console::sessions::list)),
     get("/sessions/{id}", |at| on(at, console::transcript::show)),
+    post("/sessions/{id}/suspend", |at| on(at, console::stop::suspend)),
+    post("/sessions/{id}/resume", |at| on(at, console::stop::resume)),
+    post("/sessions/{id}/kill", |at| on(at, console::stop::kill)),
     get("/calls/{call}", |at| on(at, console::call::show)),
     get("/inbox", |at| on(at, console::inbox::list)),
     get("/inbox/{id}", |at| on(at, console::inbox::show)),

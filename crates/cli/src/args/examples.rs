@@ -169,6 +169,16 @@ Examples:
   ostler resolve 7f91.5 did-not --as ana     it is sent again, under the same consent
   ostler resolve 7f91.5 abandon --as ana";
 
+pub(super) const SUSPEND: &str = "\
+Examples:
+  ostler suspend 7f91 --reason \"let me look first\"
+
+What runs is cut off; a write that was sent is in doubt. Messages and answers that arrive are kept.";
+
+pub(super) const RESUME: &str = "\
+Examples:
+  ostler resume 7f91";
+
 pub(super) const KILL: &str = "\
 Examples:
   ostler kill 7f91 --reason \"wrong month\"";
@@ -178,12 +188,14 @@ Examples:
   ostler freeze --agent my-agent --reason \"looks into the wrong books\"
   ostler freeze --all --reason \"drill\"
 
-No call whose intent was recorded after this returned is sent.";
+No call whose intent was recorded after this returned is sent, and on one node nothing at all: what runs is cut off.
+Sessions that want to go on wait, keep what arrives, and go on where they were once it is unfrozen.";
 
 pub(super) const UNFREEZE: &str = "\
 Examples:
   ostler unfreeze --agent my-agent
-  ostler unfreeze --all";
+  ostler unfreeze --all
+  ostler unfreeze 7f91                       one session";
 
 pub(super) const COST: &str = "\
 Examples:

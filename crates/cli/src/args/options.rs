@@ -261,7 +261,7 @@ pub(crate) struct What {
     #[arg(long, value_name = "HASH")]
     pub revision: Option<Digest>,
     /// One session, or an unmistakable ending of its id.
-    #[arg(long)]
+    #[arg(value_name = "SESSION")]
     pub session: Option<String>,
     /// Everything on behalf of a person.
     #[arg(long)]
@@ -276,7 +276,7 @@ pub(crate) struct What {
 pub(crate) struct Freeze {
     #[command(flatten)]
     pub what: What,
-    /// Why; whoever is refused is told.
+    /// Why; whoever looks at what waits is told.
     #[arg(long, default_value = "")]
     pub reason: String,
 }

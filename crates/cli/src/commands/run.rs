@@ -213,6 +213,18 @@ fn waiting(standing: &Value, session: &str) -> String {
             let call = text(&wait["why"], "call");
             format!("  for somebody to say what came of {call}\n    next: ostler resolve {call} happened|did-not|abandon --as PERSON")
         }
+        "frozen" => {
+            let what = text(&wait["why"]["scope"], "scope");
+            let which = ["agent", "session", "person", "revision"].map(|key| text(&wait["why"]["scope"], key));
+            let which = which.into_iter().find(|which| !which.is_empty()).unwrap_or_default();
+            let next = "next: an administrator lets it go on with `ostler unfreeze`";
+            format!("  because it is frozen: {what} {which}\n    {next}")
+        }
+        "paused" => {
+            let by = text(&wait["why"], "by");
+            format!("  to be resumed: {by} suspended it\n    next: ostler resume {session}")
+        }
+        "timer" => format!("  for its timer, until {}", text(wait, "until")),
         "tied_up" => format!("  for calls in flight that tie up {}", text(&wait["why"], "budget")),
         _ => format!("  for {}", wait["why"]),
     });

@@ -73,8 +73,8 @@ fn denial_is_3_waiting_is_4_and_an_exhausted_budget_is_5() {
         "an administrator does not decide"
     );
     stage.run(&["freeze", "--agent", "vendor-helpdesk", "--reason", "drill"]).with_code(0);
-    let frozen = stage.run(&["run", "vendor-helpdesk", "Who is V-101?"]).with_code(3);
-    assert!(frozen.err.contains("Frozen") && frozen.err.contains("drill"), "{}", frozen.err);
+    let frozen = stage.run(&["run", "vendor-helpdesk", "Who is V-101?"]).with_code(4);
+    assert!(frozen.err.contains("frozen: agent vendor-helpdesk"), "{}", frozen.err);
     stage.run(&["unfreeze", "--agent", "vendor-helpdesk"]).with_code(0);
     stage.run(&["run", "vendor-helpdesk", "Who is V-101?"]).with_code(0);
     let poor = agent("poor", "  budgets: {usd_per_day: 0.000001}\n").split("---").next().unwrap().to_owned();

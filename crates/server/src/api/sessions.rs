@@ -11,20 +11,16 @@ use data::trace::{Trace, render_transcript, render_tree};
 use domain::clock::Timestamp;
 use domain::decision::{Wait, WaitFor};
 use domain::id::{Name, SessionId};
-use domain::mail::{Mail, MailBody};
 use domain::session::{CallState, Pause, Phase, Session};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::{Body, Id, Params};
+use super::{Id, Params};
 use crate::app::{App, commits};
 use crate::auth::Who;
 use crate::error::{ApiError, ApiResult};
 
 /// How long one wait may hang, in milliseconds.
 const LONGEST_WAIT_MS: u64 = 25_000;
-/// How long a kill is waited for.
-const KILLED_WITHIN: Duration = Duration::from_secs(1);
 /// How many sessions one list has at most.
 const LONGEST_LIST: usize = 1000;
 
@@ -210,41 +206,4 @@ pub(crate) async fn trace(
             ));
         }
     })
-}
-
-/// Why it is ended.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Why {
-    #[serde(default)]
-    reason: String,
-}
-
-/// Ends a session for good. Answers once it has ended, or after a second.
-pub(crate) async fn kill(
-    State(app): State<App>,
-    who: Who,
-    Id(id): Id<SessionId>,
-    Body(why): Body<Why>,
-) -> ApiResult<Json<Value>> {
-    let session = app.session(id).await?;
-    who.admin_or_of(&session.principal.owner)?;
-    let body = MailBody::Kill { by: who.name(), reason: why.reason };
-    let mail = format!("kill:{id}").parse().map_err(|_| ApiError::unavailable("a mail id could not be made"))?;
-    let mut progress = app.runtime.watch();
-    app.runtime.accept(Mail { id: mail, session: id, due: app.clock.now(), body }).await?;
-    let ended = async {
-        loop {
-            let phase = app.log.head(id).await?.map(|(head, _)| head.phase);
-            if phase == Some(Phase::Killed) {
-                return ApiResult::Ok(());
-            }
-            commits(&mut progress, id, KILLED_WITHIN).await;
-        }
-    };
-    if let Ok(ended) = tokio::time::timeout(KILLED_WITHIN, ended).await {
-        ended?;
-    }
-    let phase = app.log.head(id).await?.map(|(head, _)| head.phase);
-    Ok(Json(json!({ "session": id, "phase": phase })))
 }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::page::{Reader, page};
 use super::words::{autonomy, count, mark, money};
 use crate::api::resources::Resource;
-use crate::api::{cost, resources, triggers};
+use crate::api::{cost, freeze, resources, triggers};
 use crate::app::App;
 use crate::error::ApiResult;
 
@@ -39,6 +39,7 @@ pub(crate) async fn show(State(app): State<App>, reader: Reader) -> ApiResult<Re
                 @for resource in &agents { (agent(resource, &spent)) }
             }
         }
+        (super::stop::frozen(&freeze::frozen(&app)))
         @if !others.is_empty() {
             h2 { "Capabilities, servers and providers" }
             table {

@@ -25,6 +25,7 @@ pub(crate) async fn show(State(app): State<App>, reader: Reader, Id(id): Id<Sess
     let under_models = used(&trace);
     let body = html! {
         (summary(&trace, app.clock.now()))
+        (super::stop::buttons(&reader, &trace))
         @for step in &trace.steps { (one(&trace, step, &under_models)) }
     };
     let moves = matches!(trace.phase, Phase::Ready | Phase::Running);

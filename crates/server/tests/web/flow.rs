@@ -153,17 +153,53 @@ async fn a_killed_session_is_over_for_good() {
 }
 
 #[tokio::test]
-async fn what_is_frozen_is_refused_and_goes_on_afterwards() {
+async fn what_is_frozen_waits_and_goes_on_afterwards() {
     let stage = Stage::with_agents().await;
     let what = json!({ "what": { "scope": "agent", "agent": "note-keeper" }, "reason": "odd sums" });
     stage.post("/api/freeze", what.clone()).await.ok();
     let listed = stage.get("/api/resources?kind=Agent").await.ok();
     let keeper = listed.as_array().unwrap().iter().find(|agent| agent["name"] == "note-keeper").unwrap();
     assert_eq!(keeper["frozen"], "odd sums");
+    let listed = stage.get("/api/freezes").await.ok();
+    assert_eq!(
+        (&listed[0]["by"], &listed[0]["next"]),
+        (&json!("admin"), &json!("ostler unfreeze --agent note-keeper"))
+    );
     let standing = stage.work("note-keeper", "Calculate 1 + 1").await;
-    assert!(standing["failure"].as_str().unwrap().contains("odd sums"), "{standing}");
+    assert_eq!(standing["waits"][0]["why"]["for"], "frozen", "{standing}");
+    let session = standing["session"].as_str().unwrap();
+    let row = stage.get(&format!("/api/sessions/{session}")).await.ok();
+    assert_eq!((&row["phase"], &row["waits_on"]), (&json!("suspended"), &json!("frozen: agent note-keeper")));
     stage.post("/api/unfreeze", what).await.ok();
-    assert_eq!(stage.work("note-keeper", "Calculate 1 + 1").await["phase"], "finished");
+    stage.becomes(session, "finished").await;
+}
+
+#[tokio::test]
+async fn a_session_is_suspended_resumed_and_killed_by_those_who_may_and_twice_harms_nobody() {
+    let stage = Stage::with_agents().await;
+    let (ana, ben) = (stage.person("ana", "finance-platform").await, stage.person("ben", "procurement").await);
+    let item = stage.consent_wanted().await;
+    let session = item["session"].as_str().unwrap();
+    let path = |wish: &str| format!("/api/sessions/{session}/{wish}");
+    assert_eq!(stage.by(&ben, "POST", &path("suspend"), "{}").await.refusal(), "403 forbidden");
+    let held = stage.by(&ana, "POST", &path("suspend"), r#"{"reason": "let me look"}"#).await.ok();
+    assert_eq!((&held["recorded"], &held["phase"]), (&json!(true), &json!("suspended")), "{held}");
+    let again = stage.post(&path("suspend"), json!({})).await.ok();
+    assert!(again["said"].as_str().unwrap().contains("before, by person/ana"), "{again}");
+    // A verdict is kept for later.
+    let approve = format!("/api/inbox/{}/approve", item["id"].as_str().unwrap());
+    stage.by(&ana, "POST", &approve, "{}").await.ok();
+    let row = stage.get(&format!("/api/sessions/{session}")).await.ok();
+    assert_eq!((&row["phase"], &row["waits_on"]), (&json!("suspended"), &json!("suspended by person/ana")));
+    let went_on = stage.post(&path("resume"), json!({})).await.ok();
+    assert_eq!(went_on["recorded"], true, "{went_on}");
+    stage.becomes(session, "finished").await;
+    let idle = stage.post(&path("resume"), json!({})).await.ok();
+    assert!(idle["said"].as_str().unwrap().contains("is not suspended"), "{idle}");
+    stage.post(&path("kill"), json!({})).await.ok();
+    let dead = stage.post(&path("kill"), json!({})).await.ok();
+    assert!(dead["said"].as_str().unwrap().contains("was killed before"), "{dead}");
+    assert_eq!(stage.post(&path("suspend"), json!({})).await.refusal(), "409 conflict");
 }
 
 #[tokio::test]

@@ -118,8 +118,10 @@ async fn answers_are_what_the_description_says() {
     }
     let approve = format!("/api/inbox/{}/approve", item["id"].as_str().unwrap());
     check(&description, "approve", "200", &stage.by(&ana, "POST", &approve, "{}").await.ok());
-    let kill = format!("/api/sessions/{session}/kill");
-    check(&description, "killSession", "200", &stage.post(&kill, json!({})).await.ok());
+    for (operation, wish) in [("suspendSession", "suspend"), ("resumeSession", "resume"), ("killSession", "kill")] {
+        let path = format!("/api/sessions/{session}/{wish}");
+        check(&description, operation, "200", &stage.post(&path, json!({})).await.ok());
+    }
     for (operation, path, body) in [
         ("addPerson", "/api/people", json!({ "name": "ben", "groups": [] })),
         ("addKey", "/api/keys", json!({ "holder": "admin" })),

@@ -169,6 +169,16 @@ impl Stage {
         standing
     }
 
+    /// Waits until a session is in this phase.
+    pub(crate) async fn becomes(&self, session: &str, phase: &str) {
+        loop {
+            let standing = self.get(&format!("/api/sessions/{session}/wait?timeout_ms=50")).await.ok();
+            if standing["phase"] == phase {
+                return;
+            }
+        }
+    }
+
     /// Has the agent that asks wait for consent; the item in the inbox.
     pub(crate) async fn consent_wanted(&self) -> Value {
         let standing = self.work("dunning-live", "Remind acme of INV-2041.").await;
