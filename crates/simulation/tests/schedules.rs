@@ -163,10 +163,12 @@ fn a_session_that_waits_on_a_timer_sleeps_and_is_woken_once_restarts_and_freezes
     let session = session.unwrap();
     let what = Scope::Agent { agent: name("clerk") };
     world.live(async |node| {
-        pass(110 * MINUTE).await;
+        pass(60 * MINUTE).await;
         people::freeze(&node.gate, &Caller::Admin, &what, "an odd answer").await.unwrap();
         pass(20 * MINUTE).await;
         people::unfreeze(&node.gate, &Caller::Admin, &what).await.unwrap();
+        pass(39 * MINUTE).await;
+        assert_eq!(node.log.head(session).await.unwrap().unwrap().0.phase, Phase::Suspended);
         pass(5 * MINUTE).await;
         assert!(node.rests().await);
         let (head, _) = node.log.head(session).await.unwrap().unwrap();
