@@ -73,7 +73,7 @@ columns! {
         synthetic: bool => bool,
         key: int4 => i32,
         codec: int2 => i16,
-        headers: text => String,
+        headers: text => &'a str,
         body: bytea => &'a [u8],
     }
 }
@@ -99,7 +99,7 @@ impl<'a> Records<'a> {
         self.key.push(e.key.cast_signed());
         self.codec.push(e.codec.into());
         // JSON escapes what PostgreSQL's text cannot hold.
-        self.headers.push(row.headers.clone());
+        self.headers.push(&row.headers);
         self.body.push(&row.body);
     }
 }
