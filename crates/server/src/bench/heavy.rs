@@ -169,7 +169,7 @@ async fn sleepers(
         let agent: Name = agent.parse()?;
         let session = SessionId::for_key(&agent, &key);
         let principal = quiet.principal(&agent, session)?;
-        let long = population.long_every > 0 && at % population.long_every == 0;
+        let long = population.long_every > 0 && at.is_multiple_of(population.long_every);
         let rounds = if long { 16 } else { population.rounds };
         said += put_to_sleep(&quiet.log, principal, &key, &mut words.chosen_by(at as u64), rounds).await?;
     }
