@@ -6,13 +6,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::stage::{Said, Stage, root, skips};
+use crate::stage::{Said, Stage, root, skips, told};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 #[test]
 fn what_the_reference_library_signs_starts_an_agent_and_what_it_does_not_sign_does_not() {
-    let modules = std::env::var("OSTLER_TEST_NPM").unwrap_or_default();
+    let modules = told("OSTLER_TEST_NPM").unwrap_or_default();
     if modules.is_empty() || !std::path::Path::new(&modules).join("standardwebhooks").exists() {
         return skips("hooks: OSTLER_TEST_NPM names no directory with standardwebhooks");
     }

@@ -295,10 +295,16 @@ pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}"))
 }
 
+/// What the environment tells a test.
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment what it may use")]
+pub(crate) fn told(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Says that a test cannot run, and why.
 pub(crate) fn skips(why: &str) {
     println!("skipped: {why}");
-    if let Ok(file) = std::env::var("OSTLER_TEST_SKIPS") {
+    if let Some(file) = told("OSTLER_TEST_SKIPS") {
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
         std::io::Write::write_all(&mut file, format!("skipped: {why}\n").as_bytes()).unwrap();
     }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::stage::{Stage, root, skips};
+use crate::stage::{Stage, root, skips, told};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -20,7 +20,7 @@ struct Receiver {
 impl Receiver {
     /// `None`, and a word about it, where the library is not there.
     fn start(secret: &str) -> Option<Receiver> {
-        let modules = std::env::var("OSTLER_TEST_NPM").unwrap_or_default();
+        let modules = told("OSTLER_TEST_NPM").unwrap_or_default();
         if modules.is_empty() || !std::path::Path::new(&modules).join("standardwebhooks").exists() {
             skips("webhooks: OSTLER_TEST_NPM names no directory with standardwebhooks");
             return None;
