@@ -335,7 +335,7 @@ fn a_pending_request_is_withdrawn_when_the_agent_falls_back_to_shadow() {
 #[test]
 fn a_request_that_is_void_is_withdrawn_once_however_often_the_call_looks_for_room() {
     // The session's own revision asks for none; the agent's current one does.
-    let lenient = ARTICLE.replace("gt: 500", "gt: 9000");
+    let lenient = ARTICLE.replace("gt: 1000", "gt: 9000");
     let mut world = World::with(&lenient);
     let draft = Draft::of(1500);
     world.happened(applied(ARTICLE));
