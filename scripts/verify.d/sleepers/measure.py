@@ -4,11 +4,13 @@ SESSIONS=N (1000000) measures with fewer. The store is written once and kept: .t
 IDLE=S (60) is how long idleness is watched.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import random
 import shutil
+import sqlite3
 import sys
 import time
 
@@ -54,12 +56,27 @@ def disk_per(written: dict, what: str) -> None:
         f"{written['disk'] / allowed:.2f} of what is allowed (said + 300 B a record + 1 KB a session)")
 
 
+def tables(data: pathlib.Path) -> None:
+    """Where the bytes are, table by table, where this SQLite can tell."""
+    with contextlib.closing(sqlite3.connect(data / "ostler.db")) as store:
+        query = """SELECT name, sum(pgsize), sum(unused) FROM dbstat WHERE aggregate = 0
+                   GROUP BY name ORDER BY 2 DESC LIMIT 6"""
+        sessions = store.execute("SELECT count(*) FROM head").fetchone()[0]
+        with contextlib.suppress(sqlite3.OperationalError):
+            for name, size, unused in store.execute(query):
+                say(f"    {name}: {size / sessions:.0f} B a session, {unused / size:.0%} of it empty")
+        record = "SELECT avg(length(body)), avg(length(headers)) FROM record WHERE key > 0"
+        body, headers = store.execute(record).fetchone()
+        say(f"    a record: body {body:.0f} B, readable headers {headers:.0f} B")
+
+
 def incompressible(ostler: str) -> None:
     """The same with text that cannot be compressed, from a smaller sample."""
     data, sessions = place("sleepers-random"), min(SESSIONS, SAMPLE)
     agents = descriptors(data, ["sleeper-0"])
     written = heavy(ostler, data, "load", "--descriptors", agents, "--sessions", sessions, "--incompressible")
     disk_per(written | {"disk": disk(data), "records": sessions * 5}, "text that cannot be compressed")
+    tables(data)
     shutil.rmtree(data.parent)
 
 
