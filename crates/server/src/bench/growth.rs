@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::text::{LONGEST, Words};
 
 /// How long the store's threads may take to let go of its files.
-const CLOSED_WITHIN: Duration = Duration::from_secs(5);
+const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
