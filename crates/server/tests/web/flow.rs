@@ -185,12 +185,12 @@ async fn a_session_is_suspended_resumed_and_killed_by_those_who_may_and_twice_ha
     let held = stage.by(&ana, "POST", &path("suspend"), r#"{"reason": "let me look"}"#).await.ok();
     assert_eq!((&held["recorded"], &held["phase"]), (&json!(true), &json!("suspended")), "{held}");
     let again = stage.post(&path("suspend"), json!({})).await.ok();
-    assert!(again["said"].as_str().unwrap().contains("before, by person/ana"), "{again}");
+    assert!(again["said"].as_str().unwrap().contains("before, by ana"), "{again}");
     // A verdict is kept for later.
     let approve = format!("/api/inbox/{}/approve", item["id"].as_str().unwrap());
     stage.by(&ana, "POST", &approve, "{}").await.ok();
     let row = stage.get(&format!("/api/sessions/{session}")).await.ok();
-    assert_eq!((&row["phase"], &row["waits_on"]), (&json!("suspended"), &json!("suspended by person/ana")));
+    assert_eq!((&row["phase"], &row["waits_on"]), (&json!("suspended"), &json!("suspended by ana")));
     let went_on = stage.post(&path("resume"), json!({})).await.ok();
     assert_eq!(went_on["recorded"], true, "{went_on}");
     stage.becomes(session, "finished").await;
