@@ -8,6 +8,7 @@ use data::commit::Log;
 use data::rows::InboxKey;
 use data::store::HeadFilter;
 use domain::budget::Meter;
+use domain::decision::WaitFor;
 use domain::id::{SessionId, Shard};
 use domain::session::CallState;
 
@@ -88,7 +89,9 @@ pub(crate) async fn inbox(log: &Log, tales: &[Tale]) -> Vec<String> {
         .filter_map(|open| match (&open.state, &open.approval, &open.verdict) {
             (CallState::InDoubt { .. }, ..) => Some(InboxKey::InDoubt { call: open.id }),
             (CallState::Waiting { wait }, Some(request), None) => {
-                let for_consent = matches!(wait.why, domain::decision::WaitFor::Approval { .. });
+                // What is frozen can be consented to meanwhile.
+                let frozen = matches!(wait.why, WaitFor::Frozen { .. }) && !open.withdrawn;
+                let for_consent = frozen || matches!(wait.why, WaitFor::Approval { .. });
                 for_consent.then_some(InboxKey::Approval { approval: request.approval })
             }
             _ => None,

@@ -65,7 +65,7 @@ async fn open(node: &Node) {
 }
 
 /// A message to an agent's session of that key; of a partition, where one is said.
-fn message(node: &Node, agent: &str, key: &str, id: &str, words: &str, partition: Option<&str>) -> Mail {
+fn message(node: &Node, agent: &str, (key, id): (&str, &str), words: &str, partition: Option<&str>) -> Mail {
     let mut start = node.start_of(&name(agent), key);
     if let Some(partition) = partition {
         start.principal.link.session = SessionId::in_partition(&name(agent), key, partition);
@@ -113,9 +113,9 @@ fn a_crowd_at_one_agent_keeps_no_other_waiting() {
     let world = World::new(0);
     let lived = world.live(async |node| {
         open(node).await;
-        let crowd = (0..CROWD).map(|n| message(node, "popular", &format!("k{n}"), "m", "look a", None));
+        let crowd = (0..CROWD).map(|n| message(node, "popular", (&format!("k{n}"), "m"), "look a", None));
         assert!(accept_all(node, crowd.collect()).await.iter().all(Result::is_ok));
-        let quiet = message(node, "quiet", "k", "m", "look a", None);
+        let quiet = message(node, "quiet", ("k", "m"), "look a", None);
         let session = quiet.session;
         node.runtime.accept(quiet).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -139,7 +139,7 @@ fn a_crowd_at_one_session_is_heard_one_after_the_other_and_turned_away_at_its_bo
     let world = World::new(0);
     let lived = world.live(async |node| {
         open(node).await;
-        let crowd = (0..CROWD).map(|n| message(node, "popular", "k", &format!("m{n}"), &format!("look {n}"), None));
+        let crowd = (0..CROWD).map(|n| message(node, "popular", ("k", &format!("m{n}")), &format!("look {n}"), None));
         let crowd: Vec<Mail> = crowd.collect();
         let session = crowd[0].session;
         let answers = accept_all(node, crowd).await;
@@ -163,7 +163,7 @@ fn a_crowd_at_one_session_is_heard_one_after_the_other_and_turned_away_at_its_bo
         assert_eq!(heard, expected, "each that was accepted is heard once");
         assert_eq!(heads(node, "popular").await[0].1, Phase::Finished);
         // There is room again.
-        let late = message(node, "popular", "k", "late", "look late", None);
+        let late = message(node, "popular", ("k", "late"), "look late", None);
         node.runtime.accept(late).await.unwrap();
         assert!(node.rests().await);
         assert_eq!(gauge(node, "queue", "popular"), 0);
@@ -176,7 +176,7 @@ fn a_crowd_at_one_partition_key_takes_turns_and_no_update_is_lost() {
     let world = World::new(0);
     let lived = world.live(async |node| {
         open(node).await;
-        let crowd = (0..CROWD).map(|n| message(node, "counter", &format!("k{n}"), "m", "count", Some("acme")));
+        let crowd = (0..CROWD).map(|n| message(node, "counter", (&format!("k{n}"), "m"), "count", Some("acme")));
         let crowd: Vec<Mail> = crowd.collect();
         let sessions: Vec<SessionId> = crowd.iter().map(|mail| mail.session).collect();
         assert!(accept_all(node, crowd).await.iter().all(Result::is_ok));
@@ -216,9 +216,9 @@ fn one_that_waits_for_a_person_holds_its_partition_also_over_a_restart() {
         let (first, second, other) = world
             .live(async |node| {
                 open(node).await;
-                let first = message(node, "counter", "k1", "m", "pay 1500", Some("acme"));
-                let second = message(node, "counter", "k2", "m", "count", Some("acme"));
-                let other = message(node, "counter", "k3", "m", "count", Some("other"));
+                let first = message(node, "counter", ("k1", "m"), "pay 1500", Some("acme"));
+                let second = message(node, "counter", ("k2", "m"), "count", Some("acme"));
+                let other = message(node, "counter", ("k3", "m"), "count", Some("other"));
                 let sessions = (first.session, second.session, other.session);
                 assert!(accept_all(node, vec![first, second, other]).await.iter().all(Result::is_ok));
                 tokio::time::sleep(Duration::from_secs(60)).await;
@@ -249,13 +249,13 @@ fn an_agents_queue_is_bounded_and_known_again_after_a_restart() {
     let world = World::new(0);
     let lived = world.live(async |node| {
         open(node).await;
-        let crowd = (0..CROWD).map(|n| message(node, "quiet", &format!("k{n}"), "m", "look a", None));
+        let crowd = (0..CROWD).map(|n| message(node, "quiet", (&format!("k{n}"), "m"), "look a", None));
         let answers = accept_all(node, crowd.collect()).await;
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err()).collect::<Vec<_>>();
         assert_eq!(CROWD - refused.len(), 20);
         assert!(refused.iter().all(|full| full.bound == "the agent's queue" && full.retry_after_ms > 0));
         // Nobody else is turned away.
-        node.runtime.accept(message(node, "popular", "k", "m", "look a", None)).await.unwrap();
+        node.runtime.accept(message(node, "popular", ("k", "m"), "look a", None)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!((gauge(node, "active", "quiet"), gauge(node, "queue", "quiet")), (1, 19));
     });

@@ -114,7 +114,10 @@ fn due(sent: &Sent, now: Timestamp) -> ApiResult<Option<Timestamp>> {
         (Some(at), None) => {
             let due = at.parse().map_err(|why| ApiError::bad(format!("at: {why}"), "write it with its offset"))?;
             if due <= now {
-                return Err(ApiError::bad(format!("at: {due} lies in the past: it is {now}"), "leave it out for now"));
+                return Err(ApiError::bad(
+                    format!("at: {due} lies in the past: it is {now}"),
+                    "leave it out to send at once",
+                ));
             }
             due
         }
