@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use domain::clock::Clock;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Url};
 
 use crate::secret::Secrets;
 use sign::Signer;
+
+/// What a receiver answers that wants no more (Standard Webhooks).
+const GONE: u16 = 410;
 
 /// The wait before the second try; it doubles from try to try.
 const FIRST_RETRY_MS: i64 = 500;
@@ -80,7 +83,7 @@ impl Receiver {
             return Ok(status.to_string());
         }
         let why = format!("it answered {status}");
-        if status == StatusCode::GONE {
+        if status.as_u16() == GONE {
             return Err(Untaken::Gone { why });
         }
         Err(Untaken::Later { why, asked_ms: asked_ms(answer.headers(), clock.now().0) })

@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use data::commit::{Log, SessionWriter};
 use data::record::Stamp;
@@ -24,7 +24,7 @@ use data::seal::Sealer;
 use data::sqlite::SqliteStore;
 use data::store::Store;
 use data::tail::Views;
-use domain::clock::{Clock, SystemClock};
+use domain::clock::{Clock, Stopwatch, SystemClock};
 use domain::session::Phase;
 
 use crate::raw::RawLog;
@@ -51,11 +51,6 @@ async fn main() {
 
 fn say(line: &str) {
     writeln!(std::io::stdout(), "{line}").expect("a standard output");
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 async fn open(dir: &Path) -> Log {
@@ -93,14 +88,14 @@ where
     F: Future<Output = W> + Send,
 {
     let stop = Arc::new(AtomicBool::new(false));
-    let (began, computed) = (now(), cpu_seconds());
+    let (began, computed) = (Stopwatch::start(), cpu_seconds());
     let mut tasks = Vec::new();
     for mut worker in workers {
         let (stop, step) = (stop.clone(), step.clone());
         tasks.push(tokio::spawn(async move {
             let mut took = Vec::new();
             loop {
-                let began = now();
+                let began = Stopwatch::start();
                 worker = step(worker).await;
                 took.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
                 if stop.load(Ordering::Relaxed) {
@@ -184,7 +179,7 @@ async fn calls(dir: &Path, words: &[String], sessions: u64, seconds: u64) {
     let rate = report("log", &mut logged);
     say(&format!("ratio to the raw log {:.2}", rate / limit));
     if let Some(views) = views {
-        let began = now();
+        let began = Stopwatch::start();
         assert!(views.caught_up(Duration::from_secs(600)).await, "the views did not follow");
         say(&format!("the views were behind by {:.2} s at the end", began.elapsed().as_secs_f64()));
         views.stop().await;
@@ -215,7 +210,7 @@ async fn disk(dir: &Path, sessions: u64, words: Words) {
     const RECORDS: u32 = 5;
     let log = open(dir).await;
     let views = Views::start(log.clone(), None);
-    let began = now();
+    let began = Stopwatch::start();
     let mut tasks = tokio::task::JoinSet::new();
     for lane in 0..256.min(sessions) {
         let log = log.clone();
@@ -258,7 +253,7 @@ async fn rehydrate(dir: &Path, sessions: u64) {
     let mut took = Vec::new();
     for _ in 0..2_000 {
         let n = draw.next() as u64 % sessions;
-        let began = now();
+        let began = Stopwatch::start();
         let loaded = log.load(story::session(n)).await.expect("readable").expect("there");
         took.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         drop(loaded);
@@ -278,7 +273,7 @@ async fn long(dir: &Path, calls: u64, words: Words) {
         log.commit(&mut worker.writer, worker.stamp.clone(), story::head(Phase::Running), rows).await.expect("in");
         worker.ordinal += 1;
     }
-    let began = now();
+    let began = Stopwatch::start();
     log.load(story::session(1)).await.expect("readable").expect("there");
     say(&format!("loaded in {:.2} ms", began.elapsed().as_secs_f64() * 1000.0));
     drop(worker);

@@ -103,9 +103,8 @@ impl Stores {
                 Answered::Leases(leases.collect(), claimed.control_pos.0)
             }
             Step::Renew { node } => {
-                let held = self.before.nodes[*node].iter();
-                let held = held.map(|(shard, lease)| (Shard(*shard), Epoch(lease.epoch))).collect();
-                Answered::Shards(store.renew(held).await.unwrap().iter().map(|shard| shard.0).collect())
+                let held = self.before.nodes[*node].iter().map(|(shard, lease)| (Shard(*shard), Epoch(lease.epoch)));
+                Answered::Shards(store.renew(held.collect()).await.unwrap().iter().map(|shard| shard.0).collect())
             }
             Step::Commit { node, works, fate } => {
                 let parts = rows::parts(&self.before, *node, works);
