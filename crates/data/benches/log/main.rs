@@ -169,7 +169,7 @@ async fn calls(dir: &Path, words: &[String], sessions: u64, seconds: u64) {
             (raw, said)
         };
         let run;
-        (appenders, run) = timed(appenders, seconds, move |one| append(one)).await;
+        (appenders, run) = timed(appenders, seconds, append).await;
         appended.push(run);
         let run;
         (workers, run) = timed(workers, seconds, Worker::call).await;

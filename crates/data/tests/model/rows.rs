@@ -56,7 +56,7 @@ pub(crate) fn mail(to: u8, id: u8) -> MailRow {
         posted: i64::from(id),
         class: [MailClass::Decision, MailClass::Message, MailClass::Wake][usize::from(id) % 3],
         agent: agent(to).to_string(),
-        partition: (to % 2 == 0).then_some(u64::MAX - u64::from(to)),
+        partition: to.is_multiple_of(2).then_some(u64::MAX - u64::from(to)),
         body: vec![to, id, 0],
     }
 }
@@ -163,10 +163,10 @@ fn record(shard: Shard, pos: Pos, (session, seq, prev): (SessionId, Seq, Pos), e
         principal: Digest::of(b"principal"),
         trace: TraceId(u128::MAX - u128::from(pos.0)),
         span: SpanId(u64::MAX),
-        parent: (pos.0 % 2 == 0).then_some(SpanId(1)),
+        parent: pos.0.is_multiple_of(2).then_some(SpanId(1)),
         cause: format!("mail \0 {}", seq.0),
         control_pos: Pos(0),
-        mode: if pos.0 % 3 == 0 { Mode::Shadow } else { Mode::Live },
+        mode: if pos.0.is_multiple_of(3) { Mode::Shadow } else { Mode::Live },
         synthetic: pos.0 % 2 == 1,
         key: 1,
         codec: 1,
@@ -185,7 +185,7 @@ fn head(shard: Shard, pos: Pos, seq: Seq, work: &Work) -> HeadRow {
         waits_on: if work.phase == 1 { "a person".to_owned() } else { String::new() },
         scripted: work.phase == 2,
         mode: Mode::Live,
-        partition: (work.session % 2 == 0).then_some(u64::MAX - u64::from(work.session)),
+        partition: work.session.is_multiple_of(2).then_some(u64::MAX - u64::from(work.session)),
     };
     HeadRow { session: session(work.session), shard, pos, seq, trace: TraceId(u128::from(work.session)), head }
 }
