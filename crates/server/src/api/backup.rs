@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -31,9 +31,19 @@ fn yes() -> bool {
     true
 }
 
-/// `/api/backup`: the store at one instant, with its keys unless they are not wanted.
-pub(crate) async fn backup(State(app): State<App>, who: Who, Params(what): Params<What>) -> ApiResult<Response> {
+/// `/api/backup`: the store at one instant, with its keys unless they are not wanted. Whoever only asks for its head
+/// gets no length: a backup has one once it was taken, and a look takes none.
+pub(crate) async fn backup(
+    State(app): State<App>,
+    method: Method,
+    who: Who,
+    Params(what): Params<What>,
+) -> ApiResult<Response> {
     who.admin()?;
+    let kind = (header::CONTENT_TYPE, "application/x-tar".to_owned());
+    if method == Method::HEAD {
+        return Ok([kind].into_response());
+    }
     let place = app
         .backing_up
         .clone()
@@ -53,7 +63,7 @@ pub(crate) async fn backup(State(app): State<App>, who: Who, Params(what): Param
         }
     });
     let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(waiting));
-    let headers = [(header::CONTENT_TYPE, "application/x-tar".to_owned()), (header::CONTENT_LENGTH, bytes.to_string())];
+    let headers = [kind, (header::CONTENT_LENGTH, bytes.to_string())];
     Ok((headers, body).into_response())
 }
 
