@@ -2,6 +2,7 @@
 
 pub mod door;
 pub mod http;
+pub mod ingress;
 pub mod pin;
 pub mod price;
 pub mod provider;

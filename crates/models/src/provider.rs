@@ -33,6 +33,85 @@ pub struct Request {
     pub max_output_tokens: u32,
 }
 
+/// Something that a model may use, as it is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// The name that the model calls.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of the arguments.
+    pub input_schema: Value,
+    /// A client's own definition, in the client's dialect: it goes to a provider of the same protocol unchanged. A
+    /// tool that the provider itself runs has nothing else.
+    pub raw: Option<Value>,
+}
+
+/// How a model is to answer, where a client says so. Nothing set: as the provider does by itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// How much chance there is in it.
+    pub temperature: Option<f64>,
+    /// The share of likely tokens that are considered.
+    pub top_p: Option<f64>,
+    /// What ends the answer when it is said.
+    pub stop: Vec<String>,
+    /// Which tools it uses, if any.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether it may use several tools at once.
+    pub parallel_tools: Option<bool>,
+    /// How much it reasons.
+    pub effort: Option<Effort>,
+    /// The form of its words.
+    pub format: Option<Format>,
+}
+
+/// Which tools a model uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it sees fit.
+    Auto,
+    /// None.
+    None,
+    /// At least one.
+    Any,
+    /// The one of this name.
+    Tool(String),
+}
+
+/// How much a model reasons before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As little as there is.
+    Minimal,
+    /// Little.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+    /// As much as there is.
+    Most,
+    /// So many tokens.
+    Tokens(u32),
+}
+
+/// The form of a model's words.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Format {
+    /// Some JSON object.
+    Json,
+    /// JSON that keeps to a schema.
+    Schema {
+        /// Its name.
+        name: String,
+        /// The schema.
+        schema: Value,
+    },
+}
+
 /// Something the model just said. For showing progress only: the answer repeats it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delta {
