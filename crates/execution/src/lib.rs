@@ -1,5 +1,6 @@
 //! Execution plane: the life of a session. It never knows policy, budgets, approvals or SQL.
 
+mod attach;
 mod backlog;
 mod call;
 mod desk;
@@ -15,6 +16,7 @@ mod scheduler;
 mod trigger;
 mod turn;
 
+pub use attach::{AttachError, CallReply, NotAttached, StartOf, Use, Whose};
 pub use backlog::Gauge;
 pub use mailbox::{AcceptError, Full, Runtime};
 pub use progress::Progress;
