@@ -8,6 +8,7 @@ pub mod price;
 pub mod provider;
 pub mod scripted;
 pub mod sse;
+pub mod usage;
 pub mod wire;
 
 pub use door::{Door, Parts, Prepared, Secrets, Ticket};

@@ -53,9 +53,9 @@ impl Price {
     pub fn of(&self, usage: &Usage) -> Amounts {
         let rates = self.rates_for(usage.all_input());
         let parts = [
-            (usage.input, rates.input),
-            (usage.output, rates.output),
-            (usage.cache_read, rates.cache_read),
+            (usage.input.saturating_add(usage.input_audio).saturating_add(usage.input_image), rates.input),
+            (usage.all_output(), rates.output),
+            (usage.cache_read.saturating_add(usage.cache_read_audio), rates.cache_read),
             (usage.cache_write_5m, rates.cache_write_5m),
             (usage.cache_write_1h, rates.cache_write_1h),
         ];
@@ -137,14 +137,13 @@ fn own_price(model: &str, price: &domain::descriptor::Price) -> Price {
 mod tests {
     use domain::descriptor::{self, Metadata, ModelProvider, ModelProviderSpec, Prices, Protocol};
     use domain::money::UsdMicros;
-    use serde_json::Value;
 
     use super::{Price, PriceTable, Rates, price_check, price_of};
     use crate::provider::Usage;
 
     fn usage(input: u64, output: u64, cached: [u64; 3]) -> Usage {
         let [cache_read, cache_write_5m, cache_write_1h] = cached;
-        Usage { input, output, cache_read, cache_write_5m, cache_write_1h, raw: Value::Null }
+        Usage { input, output, cache_read, cache_write_5m, cache_write_1h, ..Usage::default() }
     }
 
     fn opus() -> Price {

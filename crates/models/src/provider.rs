@@ -13,6 +13,8 @@ use domain::id::Name;
 use domain::message::{Content, Message};
 use serde_json::Value;
 
+pub use crate::usage::Usage;
+
 /// The most tokens of one kind that one answer can have taken: counts are added up, for years.
 const MOST_TOKENS: u64 = u32::MAX as u64;
 
@@ -147,14 +149,12 @@ impl Answer {
     /// When tokens or other blocks are beyond reason.
     pub fn within_reason(mut self) -> Result<Self, ProviderError> {
         let beyond = |reason: String| Err(ProviderError::Rubbish { protocol: "an answer within reason", reason });
-        let Usage { input, output, cache_read, cache_write_5m, cache_write_1h, raw } = &mut self.usage;
-        let most =
-            *[input, output, cache_read, cache_write_5m, cache_write_1h].into_iter().max().expect("there are five");
+        let most = self.usage.largest();
         if most > MOST_TOKENS {
             return beyond(format!("it counts {most} tokens"));
         }
-        if depth::is_too_deep(raw) {
-            *raw = Value::Null;
+        if depth::is_too_deep(&self.usage.raw) {
+            self.usage.raw = Value::Null;
         }
         for part in &mut self.message.parts {
             match &mut part.content {
@@ -173,37 +173,6 @@ impl Answer {
     /// Whether it asks for a capability to be used.
     pub fn uses_something(&self) -> bool {
         self.message.parts.iter().any(|part| matches!(part.content, Content::Use { .. }))
-    }
-}
-
-/// Tokens a call took. The five kinds do not overlap; their sum is everything that is billed.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Usage {
-    /// Input that was neither read from nor written to a cache.
-    pub input: u64,
-    /// Output, reasoning included.
-    pub output: u64,
-    /// Input read from a cache.
-    pub cache_read: u64,
-    /// Input written to a cache for five minutes.
-    pub cache_write_5m: u64,
-    /// Input written to a cache for one hour.
-    pub cache_write_1h: u64,
-    /// The provider's own numbers, as it sent them.
-    pub raw: Value,
-}
-
-impl Usage {
-    /// All input, cached or not.
-    pub fn all_input(&self) -> u64 {
-        [self.cache_read, self.cache_write_5m, self.cache_write_1h]
-            .iter()
-            .fold(self.input, |sum, n| sum.saturating_add(*n))
-    }
-
-    /// All tokens.
-    pub fn total(&self) -> u64 {
-        self.all_input().saturating_add(self.output)
     }
 }
 

@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use super::PROTOCOL;
 use super::refusal::{reason, refused_in_stream};
-use crate::provider::{Answer, Delta, ProviderError, Usage};
+use crate::provider::{Answer, Delta, ProviderError};
 use crate::sse::SseEvent;
+use crate::usage;
 
 /// Reads the events of one answer.
 #[derive(Debug, Default)]
@@ -79,7 +80,12 @@ impl Decoder {
         let uses = parts.iter().any(|part| matches!(part.content, Content::Use { .. }));
         let message = Message { role: Role::Agent, parts };
         let stop = stop(self.stop.as_deref(), uses);
-        Ok(Answer { message, stop, usage: usage(self.usage), served_model: self.served_model })
+        Ok(Answer {
+            message,
+            stop,
+            usage: usage::anthropic(&Value::Object(self.usage)),
+            served_model: self.served_model,
+        })
     }
 
     fn start(&mut self, message: &Value) {
@@ -219,21 +225,6 @@ fn stop(reason: Option<&str>, uses: bool) -> Stop {
         _ if uses => Stop::Use,
         // `end_turn`, `stop_sequence`, `pause_turn` (of server tools, which are not offered), and later ones.
         _ => Stop::Done,
-    }
-}
-
-fn usage(raw: Map<String, Value>) -> Usage {
-    let raw = Value::Object(raw);
-    let count = |value: &Value| value.as_u64().unwrap_or(0);
-    let written = count(&raw["cache_creation_input_tokens"]);
-    let written_1h = count(&raw["cache_creation"]["ephemeral_1h_input_tokens"]).min(written);
-    Usage {
-        input: count(&raw["input_tokens"]),
-        output: count(&raw["output_tokens"]),
-        cache_read: count(&raw["cache_read_input_tokens"]),
-        cache_write_5m: written - written_1h,
-        cache_write_1h: written_1h,
-        raw,
     }
 }
 
