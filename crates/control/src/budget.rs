@@ -17,7 +17,7 @@ use data::rows::HoldingDelta;
 use domain::budget::{Amounts, BudgetKey, Hold, Meter, Window};
 use domain::clock::Timestamp;
 use domain::decision::{Refusal, RefusedBy};
-use domain::id::Name;
+use domain::id::{Epoch, Name, Shard};
 use domain::money::UsdMicros;
 
 /// How long a call waits for reservations in flight before it asks again for the first time.
@@ -124,6 +124,7 @@ fn descriptor_key(meter: Meter, window: Window) -> String {
     let window = match window {
         Window::Hour => "hour",
         Window::Day => "day",
+        Window::Session => "session",
     };
     format!("{meter}_per_{window}")
 }
@@ -155,7 +156,7 @@ impl Holdings {
     /// Windows of which less is drawn than the cap allows: budget, window and cap.
     pub fn undrawn(&self, agent: &Name, caps: &Caps, now: Timestamp) -> Vec<(BudgetKey, Timestamp, i64)> {
         let each = caps.iter().map(|(&(meter, window), &cap)| {
-            let budget = BudgetKey { agent: agent.clone(), meter, window };
+            let budget = BudgetKey::of_agent(agent.clone(), meter, window);
             (budget, window.start(now), cap)
         });
         each.filter(|(budget, start, cap)| self.balance(budget, *start).drawn < *cap).collect()
@@ -175,7 +176,7 @@ impl Holdings {
     pub fn check(&self, agent: &Name, caps: &Caps, worst: &Amounts, now: Timestamp) -> Result<(), Short> {
         let mut tied_up = None;
         for (&(meter, window), &cap) in caps {
-            let budget = BudgetKey { agent: agent.clone(), meter, window };
+            let budget = BudgetKey::of_agent(agent.clone(), meter, window);
             let wanted = if meter == Meter::ComputeMs { worst.compute_ms.max(1) } else { worst.on(meter) };
             if wanted <= 0 {
                 continue;
@@ -208,8 +209,15 @@ impl Holdings {
             if amount <= 0 || meter == Meter::ComputeMs {
                 continue;
             }
-            let (budget, window_start) = (BudgetKey { agent: agent.clone(), meter, window }, window.start(now));
-            deltas.push(HoldingDelta { budget: budget.clone(), window_start, reserved: amount, spent: 0 });
+            let (budget, window_start) = (BudgetKey::of_agent(agent.clone(), meter, window), window.start(now));
+            deltas.push(HoldingDelta {
+                shard: Shard(0),
+                since: Epoch(0),
+                budget: budget.clone(),
+                window_start,
+                reserved: amount,
+                spent: 0,
+            });
             holds.push(Hold { budget, window_start, amount });
         }
         self.add(&deltas, 1);
@@ -221,6 +229,8 @@ impl Holdings {
         let deltas: Vec<_> = holds
             .iter()
             .map(|hold| HoldingDelta {
+                shard: Shard(0),
+                since: Epoch(0),
                 budget: hold.budget.clone(),
                 window_start: hold.window_start,
                 reserved: -hold.amount,
@@ -234,7 +244,9 @@ impl Holdings {
     /// Adds what was spent without a hold: compute time.
     pub fn charge(&mut self, agent: &Name, caps: &Caps, amounts: &Amounts, now: Timestamp) -> Vec<HoldingDelta> {
         let each = caps.keys().map(|&(meter, window)| HoldingDelta {
-            budget: BudgetKey { agent: agent.clone(), meter, window },
+            shard: Shard(0),
+            since: Epoch(0),
+            budget: BudgetKey::of_agent(agent.clone(), meter, window),
             window_start: window.start(now),
             reserved: 0,
             spent: amounts.on(meter),

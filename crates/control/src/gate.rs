@@ -132,7 +132,7 @@ impl Gate {
     }
 
     /// Releases what a call held and adds what it came to, in the holds' own windows.
-    pub fn settle(&self, holds: &[Hold], amounts: &Amounts) -> Rows {
+    pub fn settle(&self, _session: SessionId, holds: &[Hold], amounts: &Amounts) -> Rows {
         Rows { holdings: self.holdings().settle(holds, amounts), ..Rows::default() }
     }
 
@@ -165,7 +165,12 @@ impl Gate {
     }
 
     /// Draws the windows that a decision about this principal, by this registry, needs: so that deciding stays in memory.
-    pub async fn ready_budget(&self, registry: &Registry, principal: &Principal) -> Result<(), ControlError> {
+    pub async fn ready_budget(
+        &self,
+        registry: &Registry,
+        principal: &Principal,
+        _worst: &Amounts,
+    ) -> Result<(), ControlError> {
         let agent = &principal.link.agent;
         let caps = match registry.agent(agent) {
             Some(entry) => entry.rules.caps.clone(),
@@ -187,7 +192,7 @@ impl Gate {
         let Some(entry) = registry.agent(agent) else { return Vec::new() };
         let (now, holdings) = (self.now(), self.holdings());
         let balance = |(&(meter, window), &cap): (&(Meter, Window), &i64)| {
-            let budget = BudgetKey { agent: agent.clone(), meter, window };
+            let budget = BudgetKey::of_agent(agent.clone(), meter, window);
             ((meter, window), cap, holdings.balance(&budget, window.start(now)))
         };
         entry.rules.caps.iter().map(balance).collect()

@@ -1,7 +1,7 @@
 //! How values are written in columns, whatever the engine: words for enums, one number for a record's place.
 
-use domain::budget::BudgetKey;
-use domain::id::{Pos, Shard};
+use domain::budget::{BudgetKey, Subject};
+use domain::id::{IdError, Pos, Shard};
 use domain::mail::MailClass;
 use domain::principal::Mode;
 use serde::Serialize;
@@ -71,9 +71,19 @@ pub(crate) fn class_of(number: u8) -> Result<MailClass, String> {
     }
 }
 
-/// A budget as its columns `agent`, `meter` and `per`.
-pub(crate) fn budget(key: &BudgetKey) -> (&str, String, String) {
-    (key.agent.as_str(), word(key.meter), word(key.window))
+/// A budget as its columns `agent`, `meter` and `per`. An agent stands there by its bare name, any other subject as it
+/// prints: no name holds a slash.
+pub(crate) fn budget(key: &BudgetKey) -> (String, String, String) {
+    let subject = match &key.subject {
+        Subject::Agent(name) => name.to_string(),
+        other @ (Subject::Owner(_) | Subject::Session(_)) => other.to_string(),
+    };
+    (subject, word(key.meter), word(key.window))
+}
+
+/// The subject that a column `agent` stands for.
+pub(crate) fn subject(column: &str) -> Result<Subject, IdError> {
+    if column.contains('/') { column.parse() } else { column.parse().map(Subject::Agent) }
 }
 
 /// A limit as SQL has it.

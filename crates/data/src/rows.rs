@@ -5,7 +5,7 @@ use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::control::Scope;
 use domain::event::Event;
-use domain::id::{ApprovalId, CallId, Digest, MailId, Name, SessionId};
+use domain::id::{ApprovalId, CallId, Digest, Epoch, MailId, Name, SessionId, Shard};
 use domain::mail::Mail;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,10 @@ impl Rows {
 /// A change of what one shard holds of one window of one budget, in the meter's unit. Deltas commute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldingDelta {
+    /// Whose holding.
+    pub shard: Shard,
+    /// Since which epoch what is known of it is right; not kept.
+    pub since: Epoch,
     /// Which budget.
     pub budget: BudgetKey,
     /// When the window began.

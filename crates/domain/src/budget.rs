@@ -1,12 +1,16 @@
 //! What is metered, and what a call holds while it is in flight.
 
+mod calendar;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use calendar::{Span, UnknownZone, Zone};
+
 use crate::clock::Timestamp;
-use crate::id::{IdError, Name};
+use crate::id::{IdError, Name, SessionId};
 
 /// What a budget counts, and in which unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,56 +28,117 @@ pub enum Meter {
     ComputeMs,
 }
 
-/// How long a budget's window is. Windows are UTC.
+/// How long a budget's window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
     /// From the full hour.
     Hour,
-    /// From midnight UTC.
+    /// From midnight.
     Day,
+    /// From a session's first message, for good.
+    Session,
 }
 
 impl Window {
-    /// Its length in milliseconds.
+    /// Its length in milliseconds, where clocks do not change.
     pub const fn length_ms(self) -> i64 {
         match self {
             Window::Hour => 3_600_000,
             Window::Day => 86_400_000,
+            Window::Session => i64::MAX,
         }
     }
 
-    /// When the window that holds `now` began.
+    /// When the window that holds `now` began, in UTC.
     pub const fn start(self, now: Timestamp) -> Timestamp {
         Timestamp(now.0 - now.0.rem_euclid(self.length_ms()))
+    }
+}
+
+impl Meter {
+    /// Every meter, and its word.
+    pub const WORDS: [(Meter, &'static str); 5] = [
+        (Meter::UsdMicros, "usd_micros"),
+        (Meter::Calls, "calls"),
+        (Meter::Tokens, "tokens"),
+        (Meter::ExternalActions, "external_actions"),
+        (Meter::ComputeMs, "compute_ms"),
+    ];
+}
+
+impl Window {
+    /// Every window, and its word.
+    pub const WORDS: [(Window, &'static str); 3] =
+        [(Window::Hour, "hour"), (Window::Day, "day"), (Window::Session, "session")];
+}
+
+/// Whose budget it is. Prints as `agent/NAME`, `owner/NAME` or `session/ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// All sessions of an agent.
+    Agent(Name),
+    /// All agents that a group answers for.
+    Owner(Name),
+    /// One session, with everything that it delegates: the one that nobody delegated to.
+    Session(SessionId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Agent(name) => write!(f, "agent/{name}"),
+            Subject::Owner(name) => write!(f, "owner/{name}"),
+            Subject::Session(root) => write!(f, "session/{root}"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = || IdError::new(text, "whose budget it is (agent/NAME, owner/NAME or session/ID)");
+        match text.split_once('/').ok_or_else(wrong)? {
+            ("agent", name) => Ok(Subject::Agent(name.parse()?)),
+            ("owner", name) => Ok(Subject::Owner(name.parse()?)),
+            ("session", root) => Ok(Subject::Session(root.parse()?)),
+            _ => Err(wrong()),
+        }
     }
 }
 
 /// One budget: whose, of what, per what. Prints as `agent/NAME/usd_micros_per_day`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BudgetKey {
-    /// The agent it belongs to.
-    pub agent: Name,
+    /// Whose it is.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// What it counts.
     pub meter: Meter,
     /// Per what.
     pub window: Window,
 }
 
+impl BudgetKey {
+    /// A budget of an agent.
+    pub const fn of_agent(agent: Name, meter: Meter, window: Window) -> Self {
+        BudgetKey { subject: Subject::Agent(agent), meter, window }
+    }
+}
+
+fn word_of<T: PartialEq>(words: &[(T, &'static str)], of: &T) -> &'static str {
+    words.iter().find(|(each, _)| each == of).map_or("", |(_, word)| word)
+}
+
+fn of_word<T: Copy>(words: &[(T, &'static str)], word: &str) -> Option<T> {
+    words.iter().find(|(_, each)| *each == word).map(|(of, _)| *of)
+}
+
 impl fmt::Display for BudgetKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let meter = match self.meter {
-            Meter::UsdMicros => "usd_micros",
-            Meter::Calls => "calls",
-            Meter::Tokens => "tokens",
-            Meter::ExternalActions => "external_actions",
-            Meter::ComputeMs => "compute_ms",
-        };
-        let window = match self.window {
-            Window::Hour => "hour",
-            Window::Day => "day",
-        };
-        write!(f, "agent/{}/{meter}_per_{window}", self.agent)
+        let BudgetKey { subject, meter, window } = self;
+        write!(f, "{subject}/{}_per_{}", word_of(&Meter::WORDS, meter), word_of(&Window::WORDS, window))
     }
 }
 
@@ -81,22 +146,11 @@ impl FromStr for BudgetKey {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         let wrong = || IdError::new(text, "a budget (agent/NAME/METER_per_WINDOW)");
-        let (agent, what) = text.strip_prefix("agent/").and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
+        let (subject, what) = text.rsplit_once('/').ok_or_else(wrong)?;
         let (meter, window) = what.split_once("_per_").ok_or_else(wrong)?;
-        let meter = match meter {
-            "usd_micros" => Meter::UsdMicros,
-            "calls" => Meter::Calls,
-            "tokens" => Meter::Tokens,
-            "external_actions" => Meter::ExternalActions,
-            "compute_ms" => Meter::ComputeMs,
-            _ => return Err(wrong()),
-        };
-        let window = match window {
-            "hour" => Window::Hour,
-            "day" => Window::Day,
-            _ => return Err(wrong()),
-        };
-        Ok(BudgetKey { agent: agent.parse()?, meter, window })
+        let meter = of_word(&Meter::WORDS, meter).ok_or_else(wrong)?;
+        let window = of_word(&Window::WORDS, window).ok_or_else(wrong)?;
+        Ok(BudgetKey { subject: subject.parse().map_err(|_| wrong())?, meter, window })
     }
 }
 
@@ -171,19 +225,49 @@ impl Amounts {
 
 #[cfg(test)]
 mod tests {
-    use super::{BudgetKey, Hold, Meter, Window};
+    use super::{BudgetKey, Hold, Meter, Subject, Window};
     use crate::clock::Timestamp;
+    use crate::id::SessionId;
+
+    fn subjects() -> [Subject; 3] {
+        let name = || "finance-day".parse().unwrap();
+        [Subject::Agent(name()), Subject::Owner(name()), Subject::Session(SessionId::from_u128(7))]
+    }
 
     #[test]
     fn a_hold_prints_and_parses_back() {
-        let meters = [Meter::UsdMicros, Meter::Calls, Meter::Tokens, Meter::ExternalActions, Meter::ComputeMs];
-        for (meter, window) in meters.into_iter().flat_map(|meter| [(meter, Window::Hour), (meter, Window::Day)]) {
-            let budget = BudgetKey { agent: "finance-day".parse().unwrap(), meter, window };
-            let hold = Hold { budget, window_start: Timestamp(1_795_305_600_000), amount: 59_936 };
-            assert_eq!(hold.to_string().parse(), Ok(hold));
+        for subject in subjects() {
+            for (meter, _) in Meter::WORDS {
+                for (window, _) in Window::WORDS {
+                    let budget = BudgetKey { subject: subject.clone(), meter, window };
+                    let hold = Hold { budget, window_start: Timestamp(1_795_305_600_000), amount: 59_936 };
+                    assert_eq!(hold.to_string().parse(), Ok(hold));
+                }
+            }
         }
-        for wrong in ["", "agent/a/calls_per_hour@1", "agent/a/calls_per_year@1=2", "agent/a/calls_per_hour@1=x"] {
+        for wrong in [
+            "",
+            "agent/a/calls_per_hour@1",
+            "agent/a/calls_per_year@1=2",
+            "agent/a/calls_per_hour@1=x",
+            "team/a/calls_per_hour@1=2",
+            "calls_per_hour@1=2",
+        ] {
             assert!(wrong.parse::<Hold>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_stores_have_of_an_agents_budget_is_read_for_ever() {
+        let key = BudgetKey::of_agent("a".parse().unwrap(), Meter::UsdMicros, Window::Day);
+        assert_eq!("agent/a/usd_micros_per_day".parse(), Ok(key.clone()));
+        let kept = r#"{"agent":"a","meter":"usd_micros","window":"day"}"#;
+        assert_eq!(serde_json::from_str::<BudgetKey>(kept).unwrap(), key);
+        assert_eq!(serde_json::to_string(&key).unwrap(), kept);
+        for subject in subjects() {
+            let key = BudgetKey { subject, meter: Meter::Tokens, window: Window::Hour };
+            let written = serde_json::to_string(&key).unwrap();
+            assert_eq!(serde_json::from_str::<BudgetKey>(&written).unwrap(), key, "{written}");
         }
     }
 }

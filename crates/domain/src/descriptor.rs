@@ -36,7 +36,7 @@ use node::{Content, Node, shown};
 pub use agent::{
     Agent, AgentSpec, Approval, AutonomySpec, Budgets, Concurrency, DEFAULT_ACTIVE, DEFAULT_EXPIRES_MS,
     DEFAULT_INSTRUCTIONS, DEFAULT_MAILBOX, DEFAULT_MAX_OUTPUT_TOKENS, DEFAULT_QUEUE, DEFAULT_TURNS, Human, INTERNAL,
-    INTERNAL_MEMORY, Instructions, Limits, Memory, Model, On, OnePer, Promote, Trigger,
+    INTERNAL_MEMORY, Instructions, Limits, Memory, Model, On, OnExhausted, OnePer, Promote, Trigger,
 };
 pub use capability::{Capability, CapabilitySpec};
 pub use diagnostic::Diagnostic;

@@ -23,7 +23,9 @@ fn everything() -> Vec<Value> {
     };
     let caps = json!({"calls_per_hour": 1, "calls_per_day": 2, "usd_per_hour": 0.5, "usd_per_day": 2.000_001,
         "tokens_per_hour": 3, "tokens_per_day": 4, "external_actions_per_hour": 5, "external_actions_per_day": 6,
-        "compute_minutes_per_hour": 7, "compute_minutes_per_day": 8, "on_exhausted": "refuse"});
+        "compute_minutes_per_hour": 7, "compute_minutes_per_day": 8,
+        "calls_per_session": 9, "usd_per_session": 1, "tokens_per_session": 10, "external_actions_per_session": 11,
+        "compute_minutes_per_session": 12, "on_exhausted": "ask", "timezone": "Europe/Madrid"});
     let agent = json!({
         "instructions": "Do it.",
         "model": {"provider": "p", "name": "m", "pinned_revision": "r", "max_output_tokens": 10},

@@ -65,6 +65,6 @@ pub(crate) async fn perform(parts: &Parts, session: &Session, mut rows: Rows, lo
         outcome: CallOutcome::Answered { message, stop: None },
         settlement: Settlement::default(),
     });
-    rows.merge(parts.gateway.settle(&local.holds, &Settlement::default().amounts));
+    rows.merge(parts.gateway.settle(local.call.session, &local.holds, &Settlement::default().amounts));
     rows
 }

@@ -181,7 +181,7 @@ impl Door {
             Err(Stop::Unlisted(capability)) => return self.unlisted(&registry, ask, capability),
             Err(Stop::Refused(refusal)) => return refusal::refuse(&registry, ask, refusal),
         };
-        if let Err(error) = gate.ready_budget(&registry, &ask.principal).await {
+        if let Err(error) = gate.ready_budget(&registry, &ask.principal, &wanted.worst).await {
             return refusal::refuse(&registry, ask, refusal::no_budget(&error));
         }
         match self.decide(&registry, ask, &wanted) {
@@ -245,13 +245,13 @@ impl Door {
     }
 
     /// Settles what a call held with what it came to.
-    pub fn settle(&self, holds: &[Hold], amounts: &Amounts) -> Rows {
-        self.0.gate.settle(holds, amounts)
+    pub fn settle(&self, session: SessionId, holds: &[Hold], amounts: &Amounts) -> Rows {
+        self.0.gate.settle(session, holds, amounts)
     }
 
     /// Gives back what a call held: it surely was not sent.
-    pub fn release(&self, holds: &[Hold]) -> Rows {
-        self.settle(holds, &Amounts::default())
+    pub fn release(&self, session: SessionId, holds: &[Hold]) -> Rows {
+        self.settle(session, holds, &Amounts::default())
     }
 
     /// How the servers that were needed so far are, by name.

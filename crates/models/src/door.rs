@@ -176,7 +176,7 @@ impl Door {
             Ok(plan) => plan,
             Err(refusal) => return refuse(&registry, ask, refusal),
         };
-        if let Err(error) = gate.ready_budget(&registry, &ask.principal).await {
+        if let Err(error) = gate.ready_budget(&registry, &ask.principal, &plan.worst).await {
             return refuse(&registry, ask, unreadable(&error.to_string()));
         }
         let want = Want::Model { provider: &plan.provider_name, model: &plan.model_name, worst: plan.worst };
@@ -197,7 +197,7 @@ impl Door {
     /// Settles an attempt that nobody knows the outcome of, after a crash, at its worst case: the event that ends it,
     /// "possibly billed", and what it changes of the holdings. The next attempt may follow.
     pub fn in_doubt(&self, call: CallId, attempt: u16, (holds, amounts): (&[Hold], Amounts)) -> Rows {
-        let mut rows = self.inner.parts.gate.settle(holds, &amounts);
+        let mut rows = self.inner.parts.gate.settle(call.session, holds, &amounts);
         let error = "The runtime stopped while the model answered; the call is possibly billed.".to_owned();
         let settlement = Settlement { amounts, worst_case: true, ..Settlement::default() };
         let outcome = CallOutcome::Unknown { error };

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use data::commit::Log;
 use data::rows::InboxKey;
 use data::store::HeadFilter;
-use domain::budget::Meter;
+use domain::budget::{Meter, Subject};
 use domain::decision::WaitFor;
 use domain::id::{SessionId, Shard};
 use domain::session::CallState;
@@ -48,7 +48,8 @@ pub async fn always(world: &World, node: &Node) -> Vec<String> {
     wrong.extend(world.chronicle.wrong().await);
     let registry = node.gate.registry();
     for (budget, window, drawn, reserved, spent) in node.log.holdings(Shard(0)).await.unwrap_or_default() {
-        let rules = registry.agent(&budget.agent).map(|agent| &agent.rules);
+        let agent = if let Subject::Agent(agent) = &budget.subject { registry.agent(agent) } else { None };
+        let rules = agent.map(|agent| &agent.rules);
         let cap = rules.and_then(|rules| rules.caps.get(&(budget.meter, budget.window))).copied().unwrap_or(0);
         world.watch.checked(1);
         if budget.meter != Meter::ComputeMs && spent + reserved > cap.min(drawn) {

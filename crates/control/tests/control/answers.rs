@@ -35,7 +35,7 @@ fn decide(house: &House, facts: &Facts) -> Verdict {
 /// A session that waits for consent, as its record has it.
 async fn waiting() -> (House, ApprovalRequest) {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     let Verdict::Wait { rows, .. } = decide(&house, &Facts::default()) else { panic!() };
     let request = requested(&rows.events);
     house.begun(rows).await;

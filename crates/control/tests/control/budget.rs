@@ -15,7 +15,7 @@ fn agent() -> Name {
 }
 
 fn key(meter: Meter, window: Window) -> BudgetKey {
-    BudgetKey { agent: agent(), meter, window }
+    BudgetKey::of_agent(agent(), meter, window)
 }
 
 fn caps(of: &[(Meter, Window, i64)]) -> Caps {

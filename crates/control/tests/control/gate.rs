@@ -199,7 +199,7 @@ fn ask_model(house: &House, usd_micros: i64) -> Verdict {
 
 /// Under what a call of the model is allowed.
 async fn allowed(house: &House) -> DecidedAt {
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     let Verdict::Allow { decided, .. } = ask_model(house, 1000) else { panic!("it may") };
     decided
 }
@@ -212,25 +212,25 @@ async fn recheck(house: &House, control_pos: Pos, decided: &DecidedAt) -> Result
 async fn a_budget_must_be_drawn_before_it_is_spent() {
     let house = House::new().await;
     assert!(matches!(ask_model(&house, 1000), Verdict::Wait { .. }));
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     assert!(matches!(ask_model(&house, 1000), Verdict::Allow { .. }));
 }
 
 #[tokio::test]
 async fn what_calls_hold_and_spent_survives_a_restart() {
     let mut house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     let Verdict::Allow { rows, holds, .. } = ask_model(&house, 30_000_000) else { panic!() };
     let mut writer = house.begun(data::rows::Rows { holdings: rows.holdings, ..Default::default() }).await;
     house.gate = house.another_gate().await;
     assert!(matches!(ask_model(&house, 20_000_000), Verdict::Wait { .. }), "the call in flight still holds its part");
     let spent = Amounts { usd_micros: 25_000_000, calls: 1, ..Amounts::default() };
-    let settled = house.gate.settle(&holds, &spent);
+    let settled = house.gate.settle(house.principal().link.session, &holds, &spent);
     house.commit(&mut writer, settled).await;
     house.gate = house.another_gate().await;
     assert!(matches!(ask_model(&house, 20_000_000), Verdict::Deny { .. }), "and what it came to is spent");
     assert!(matches!(ask_model(&house, 15_000_000), Verdict::Allow { .. }));
-    let budget = BudgetKey { agent: house.principal().link.agent, meter: Meter::UsdMicros, window: Window::Day };
+    let budget = BudgetKey::of_agent(house.principal().link.agent, Meter::UsdMicros, Window::Day);
     let kept = house.log.holdings(domain::id::Shard(0)).await.unwrap();
     let day = kept.iter().find(|(key, ..)| *key == budget).unwrap();
     assert_eq!((day.2, day.3, day.4), (40_000_000, 0, 25_000_000));
@@ -239,7 +239,7 @@ async fn what_calls_hold_and_spent_survives_a_restart() {
 #[tokio::test]
 async fn rows_that_were_never_committed_are_taken_back() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     let Verdict::Allow { rows, .. } = ask_model(&house, 40_000_000) else { panic!() };
     assert!(matches!(ask_model(&house, 1000), Verdict::Wait { .. }));
     house.gate.undo(&rows);
@@ -249,12 +249,16 @@ async fn rows_that_were_never_committed_are_taken_back() {
 #[tokio::test]
 async fn a_new_window_is_drawn_anew() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     let Verdict::Allow { holds, .. } = ask_model(&house, 40_000_000) else { panic!() };
-    house.gate.settle(&holds, &Amounts { usd_micros: 40_000_000, calls: 1, ..Amounts::default() });
+    house.gate.settle(
+        house.principal().link.session,
+        &holds,
+        &Amounts { usd_micros: 40_000_000, calls: 1, ..Amounts::default() },
+    );
     assert!(matches!(ask_model(&house, 1000), Verdict::Deny { .. }));
     house.clock.pass(Window::Day.length_ms());
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     assert!(matches!(ask_model(&house, 1000), Verdict::Allow { .. }), "{}", house.clock.now());
 }
 
@@ -286,7 +290,7 @@ async fn cases_that_could_not_be_read_again_are_not_imported() {
 #[tokio::test]
 async fn a_call_is_decided_by_the_registry_that_it_was_looked_up_in() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal()).await.unwrap();
+    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
     let looked_up_in = house.gate.registry();
     freeze(&house.gate, &Caller::Admin, &Scope::All, "odd drafts").await.unwrap();
     let asking = Asking::of(&house);

@@ -232,10 +232,10 @@ impl<'a> Keys<'a> {
 
 columns! {
     /// Changes of what shards hold of budgets.
-    Holdings<'a> {
+    Holdings {
         part: int4 => Part,
         shard: int4 => i32,
-        agent: text => &'a str,
+        agent: text => String,
         meter: text => String,
         per: text => String,
         window_start: int8 => i64,
@@ -375,7 +375,7 @@ pub(super) struct Columns<'a> {
     pub(super) keys: Keys<'a>,
     pub(super) consumed: Consumed,
     pub(super) mail: Mail<'a>,
-    pub(super) holdings: Holdings<'a>,
+    pub(super) holdings: Holdings,
     pub(super) texts: Texts<'a>,
     pub(super) snapshots: Snapshots<'a>,
     pub(super) opened: Opened<'a>,

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
-use crate::column::{class_of, mode_of, of_word, place_of};
+use crate::column::{class_of, mode_of, of_word, place_of, subject};
 use crate::postgres::fault::Fault;
 use crate::record::Envelope;
 use crate::rows::{Head, InboxItem, InboxKey};
@@ -210,7 +210,8 @@ pub(super) fn mail(row: &Row) -> Result<MailRow, Fault> {
 
 /// `agent, meter, per, window_start, drawn, reserved, spent`.
 pub(super) fn holding(row: &Row) -> Result<HoldingRow, Fault> {
-    let budget = BudgetKey { agent: text(row, 0)?, meter: named(row, 1)?, window: named(row, 2)? };
+    let subject = subject(get(row, 0)?).map_err(|error| Fault::Damaged(error.to_string()))?;
+    let budget = BudgetKey { subject, meter: named(row, 1)?, window: named(row, 2)? };
     let (drawn, reserved, spent) = (get(row, 4)?, get(row, 5)?, get(row, 6)?);
     Ok(HoldingRow { budget, window_start: time(row, 3)?, drawn, reserved, spent })
 }

@@ -7,7 +7,7 @@ use domain::clock::Timestamp;
 use domain::id::{CallId, Digest, Epoch, Pos, Seq, SessionId, Shard, SpanId, TraceId};
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
-use crate::column::{class_of, mode_of, of_word, place_of};
+use crate::column::{class_of, mode_of, of_word, place_of, subject};
 use crate::record::Envelope;
 use crate::rows::{Head, InboxItem, InboxKey};
 use crate::sqlite::fault::Fault;
@@ -155,7 +155,7 @@ fn number(row: &Row<'_>, column: usize) -> Result<Option<u64>, Fault> {
 /// `agent, meter, per, window_start, drawn, reserved, spent`.
 pub(super) fn holding(row: &Row<'_>) -> Result<HoldingRow, Fault> {
     let budget = BudgetKey {
-        agent: text(row, 0)?,
+        subject: subject(&row.get::<_, String>(0)?).map_err(|error| Fault::Damaged(error.to_string()))?,
         meter: of_word(row.get(1)?).map_err(Fault::Damaged)?,
         window: of_word(row.get(2)?).map_err(Fault::Damaged)?,
     };

@@ -72,7 +72,7 @@ pub(crate) fn holds() -> Vec<Hold> {
         (Meter::ComputeMs, Window::Day),
     ];
     let held = meters.into_iter().zip(1..).map(|((meter, window), amount)| Hold {
-        budget: BudgetKey { agent: name("reconciliation-finance"), meter, window },
+        budget: BudgetKey::of_agent(name("reconciliation-finance"), meter, window),
         window_start: window.start(AT),
         amount,
     });

@@ -3,18 +3,19 @@
 use data::rows::{HoldingDelta, Rows};
 use domain::budget::{BudgetKey, Meter, Window};
 use domain::clock::Timestamp;
-use domain::id::Shard;
+use domain::id::{Epoch, Shard};
 
 use crate::world::{Fixture, commit, name, said, session};
 
 const START: Timestamp = Timestamp(3_600_000);
 
 fn budget() -> BudgetKey {
-    BudgetKey { agent: name("finance"), meter: Meter::UsdMicros, window: Window::Day }
+    BudgetKey::of_agent(name("finance"), Meter::UsdMicros, Window::Day)
 }
 
 fn held(reserved: i64, spent: i64) -> Rows {
-    let delta = HoldingDelta { budget: budget(), window_start: START, reserved, spent };
+    let delta =
+        HoldingDelta { shard: Shard(0), since: Epoch(0), budget: budget(), window_start: START, reserved, spent };
     Rows { holdings: vec![delta], ..Rows::of(said("money")) }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn agent(n: u8) -> Name {
 }
 
 fn budget() -> BudgetKey {
-    BudgetKey { agent: agent(0), meter: Meter::UsdMicros, window: Window::Day }
+    BudgetKey::of_agent(agent(0), Meter::UsdMicros, Window::Day)
 }
 
 fn phase(n: u8) -> Phase {
@@ -115,6 +115,8 @@ fn add(part: &mut BatchPart, work: &Work, known: Known, posts: Option<(u8, u8)>)
     match part.holdings.first_mut() {
         Some(sum) => sum.reserved += work.reserves,
         None => part.holdings.push(HoldingDelta {
+            shard: part.shard,
+            since: part.epoch,
             budget: budget(),
             window_start: START,
             reserved: work.reserves,

@@ -78,8 +78,7 @@ impl Story {
     }
 
     pub(crate) fn intent(&self, ordinal: u32, attempt: u16, arguments: &Value) -> Intent {
-        let budget =
-            BudgetKey { agent: self.principal.link.agent.clone(), meter: Meter::UsdMicros, window: Window::Day };
+        let budget = BudgetKey::of_agent(self.principal.link.agent.clone(), Meter::UsdMicros, Window::Day);
         Intent {
             call: self.call(ordinal),
             attempt,

@@ -25,7 +25,7 @@ use crate::id::Name;
 
 pub use approval::{Approval, DEFAULT_EXPIRES_MS};
 pub use autonomy::{AutonomySpec, Human, Promote};
-pub use budgets::Budgets;
+pub use budgets::{Budgets, OnExhausted};
 pub use concurrency::{Concurrency, DEFAULT_ACTIVE, DEFAULT_MAILBOX, DEFAULT_QUEUE, OnePer};
 pub use instructions::{DEFAULT_INSTRUCTIONS, Instructions};
 pub use memory::Memory;
@@ -118,7 +118,7 @@ const INSTRUCTIONS: Field<Instructions> =
 const MODEL: Field<Model> = Field::required("model", "Which model thinks.");
 const MEMORY: Field<Memory> = Field::new("memory", "What it keeps from one session to the next. Absent: nothing.");
 const TOOLS: Field<Vec<Tool>> = Field::new("tools", "What it may use; everything else is denied.");
-const BUDGETS: Field<Budgets> = Field::new("budgets", "What it may spend, per hour and per day (UTC).");
+const BUDGETS: Field<Budgets> = Field::new("budgets", "What it may spend: per hour, per day and per session.");
 const APPROVAL: Field<Approval> = Field::new("approval", "When a person is asked first.");
 const AUTONOMY: Field<AutonomySpec> = Field::new("autonomy", "How much it does alone. Absent: autonomous.");
 const LIMITS: Field<Limits> = Field::new("limits", "What bounds a session.");

@@ -69,14 +69,14 @@ impl Turn {
         if worst {
             *settlement = Some(self.settle_worst(&holds, most));
         } else {
-            let released = self.parts.gateway.release(&holds);
+            let released = self.parts.gateway.release(call.session, &holds);
             self.rows.merge(released);
         }
     }
 
     /// It was sent, or may have been: it is taken to have come to the most it can.
     fn settle_worst(&mut self, holds: &[Hold], amounts: Amounts) -> Settlement {
-        let rows = self.parts.gateway.settle(holds, &amounts);
+        let rows = self.parts.gateway.settle(self.awake.session.id, holds, &amounts);
         self.rows.merge(rows);
         Settlement { amounts, worst_case: true, ..Settlement::default() }
     }

@@ -174,7 +174,7 @@ impl Door {
         };
         // What nobody knows stays held, and is settled when a person says what came of it.
         let unknown = matches!(outcome, CallOutcome::Unknown { .. });
-        let rows = if unknown { Rows::default() } else { self.settle(&intent.holds, &amounts) };
+        let rows = if unknown { Rows::default() } else { self.settle(intent.call.session, &intent.holds, &amounts) };
         let amounts = if unknown { Amounts::default() } else { amounts };
         let settlement = Settlement { amounts, waited_ms, ..Settlement::default() };
         (Event::CallAnswered { call: intent.call, attempt: intent.attempt, outcome, settlement }, rows)

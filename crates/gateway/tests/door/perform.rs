@@ -303,8 +303,8 @@ async fn what_is_settled_later_takes_or_gives_back_what_was_held() {
     let changes = |rows: &data::rows::Rows| -> Vec<_> {
         rows.holdings.iter().map(|delta| (delta.reserved, delta.spent)).collect()
     };
-    let happened = stage.door.settle(&intent.holds, &intent.worst);
+    let happened = stage.door.settle(intent.call.session, &intent.holds, &intent.worst);
     assert_eq!(changes(&happened), [(-2000, 2000), (-1, 1)]);
     stage.door.undo(&happened);
-    assert_eq!(changes(&stage.door.release(&intent.holds)), [(-2000, 0), (-1, 0)]);
+    assert_eq!(changes(&stage.door.release(intent.call.session, &intent.holds)), [(-2000, 0), (-1, 0)]);
 }

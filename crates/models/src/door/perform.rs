@@ -149,7 +149,7 @@ impl Door {
             Ended::Failed(error) => failed(&ticket, &error, &mut settlement),
             Ended::CutOff(why) => cut_off(&ticket, &why, (way, &mut settlement)),
         };
-        let rows = self.inner.parts.gate.settle(&ticket.holds, &settlement.amounts);
+        let rows = self.inner.parts.gate.settle(ticket.call.session, &ticket.holds, &settlement.amounts);
         let Ticket { call, attempt, .. } = ticket;
         (Event::ModelAnswered { call, attempt, outcome, settlement }, rows)
     }

@@ -204,7 +204,7 @@ impl Walk {
     fn intent(&self, call: CallId, arguments_hash: Digest, now: Timestamp) -> Intent {
         let agent = &self.session.principal.link.agent;
         let held = |meter, window: Window, amount| Hold {
-            budget: BudgetKey { agent: agent.clone(), meter, window },
+            budget: BudgetKey::of_agent(agent.clone(), meter, window),
             window_start: window.start(now),
             amount,
         };

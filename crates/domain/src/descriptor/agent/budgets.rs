@@ -1,28 +1,64 @@
-//! `spec.budgets`: what an agent may spend, per hour and per day.
+//! `spec.budgets`: what an agent may spend per hour and per day, and what one session of it may.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::budget::{Meter, Window};
+use crate::budget::{Meter, UnknownZone, Window, Zone};
+use crate::descriptor::diagnostic::Finding;
 use crate::descriptor::field::{Field, Mapping, Reading, Shape, Writer};
 use crate::descriptor::node::Node;
-use crate::descriptor::shape::{Choice, Chosen, Whole};
+use crate::descriptor::shape::{Choice, Chosen, Whole, text};
 use crate::money::UsdMicros;
 
 /// What an agent may spend, in each meter's own unit. A meter that is not there is not bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Budgets {
-    /// By meter and window, the most that may be spent in one window.
+    /// By meter and window, the most that may be spent in one window. [`Window::Session`]: by one session, with
+    /// everything that it delegates.
     pub caps: BTreeMap<(Meter, Window), i64>,
+    /// What becomes of a call that no budget is left for.
+    pub on_exhausted: OnExhausted,
+    /// Whose midnight and full hour begin a window.
+    pub timezone: Zone,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-struct Refuse;
+/// What becomes of a call that no budget is left for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It waits until the window ends.
+    Wait,
+    /// The owner's people are asked for more.
+    Ask,
+}
 
-impl Choice for Refuse {
-    const ALL: &'static [(&'static str, Self)] = &[("refuse", Self)];
-    const NOT_YET: &'static [&'static str] = &["wait", "ask"];
+impl Choice for OnExhausted {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("refuse", OnExhausted::Refuse), ("wait", OnExhausted::Wait), ("ask", OnExhausted::Ask)];
+}
+
+impl Shape for Zone {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let written = text(node, "an IANA time zone such as Europe/Madrid", reading)?;
+        match written.parse() {
+            Ok(zone) => Some(zone),
+            Err(error) => {
+                reading.wrong(Finding::new(&node.at, UnknownZone::to_string(&error)));
+                None
+            }
+        }
+    }
+
+    fn write(&self) -> Value {
+        self.to_string().into()
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
 }
 
 type Count = Whole<0, 1_000_000_000_000_000>;
@@ -43,19 +79,44 @@ const MINUTES_PER_HOUR: Field<Minutes> =
     Field::new("compute_minutes_per_hour", "Minutes of the runtime's own work, per hour.");
 const MINUTES_PER_DAY: Field<Minutes> =
     Field::new("compute_minutes_per_day", "Minutes of the runtime's own work, per day.");
-const ON_EXHAUSTED: Field<Chosen<Refuse>> =
-    Field::new("on_exhausted", "What becomes of a call that no budget is left for.");
+const CALLS_PER_SESSION: Field<Count> =
+    Field::new("calls_per_session", "Requests to models and capabilities, by one session and what it delegates.");
+const USD_PER_SESSION: Field<UsdMicros> =
+    Field::new("usd_per_session", "US dollars, by one session and what it delegates; at most 6 decimals.");
+const TOKENS_PER_SESSION: Field<Count> =
+    Field::new("tokens_per_session", "Model tokens, input and output, by one session and what it delegates.");
+const ACTIONS_PER_SESSION: Field<Count> = Field::new(
+    "external_actions_per_session",
+    "Requests through the MCP gateway, by one session and what it delegates.",
+);
+const MINUTES_PER_SESSION: Field<Minutes> = Field::new(
+    "compute_minutes_per_session",
+    "Minutes of the runtime's own work, by one session and what it delegates.",
+);
+const ON_EXHAUSTED: Field<Chosen<OnExhausted>> = Field::new(
+    "on_exhausted",
+    "What becomes of a call that no budget is left for: refuse; wait until the window ends; ask the owner's people.",
+);
+const TIMEZONE: Field<Zone> = Field::new(
+    "timezone",
+    "The IANA time zone whose full hours and midnights begin a window, such as Europe/Madrid. Absent: UTC.",
+);
 
-const COUNTS: [(Meter, Window, Field<Count>); 6] = [
+const COUNTS: [(Meter, Window, Field<Count>); 9] = [
     (Meter::Calls, Window::Hour, CALLS_PER_HOUR),
     (Meter::Calls, Window::Day, CALLS_PER_DAY),
     (Meter::Tokens, Window::Hour, TOKENS_PER_HOUR),
     (Meter::Tokens, Window::Day, TOKENS_PER_DAY),
     (Meter::ExternalActions, Window::Hour, ACTIONS_PER_HOUR),
     (Meter::ExternalActions, Window::Day, ACTIONS_PER_DAY),
+    (Meter::Calls, Window::Session, CALLS_PER_SESSION),
+    (Meter::Tokens, Window::Session, TOKENS_PER_SESSION),
+    (Meter::ExternalActions, Window::Session, ACTIONS_PER_SESSION),
 ];
-const DOLLARS: [(Window, Field<UsdMicros>); 2] = [(Window::Hour, USD_PER_HOUR), (Window::Day, USD_PER_DAY)];
-const MINUTES: [(Window, Field<Minutes>); 2] = [(Window::Hour, MINUTES_PER_HOUR), (Window::Day, MINUTES_PER_DAY)];
+const DOLLARS: [(Window, Field<UsdMicros>); 3] =
+    [(Window::Hour, USD_PER_HOUR), (Window::Day, USD_PER_DAY), (Window::Session, USD_PER_SESSION)];
+const MINUTES: [(Window, Field<Minutes>); 3] =
+    [(Window::Hour, MINUTES_PER_HOUR), (Window::Day, MINUTES_PER_DAY), (Window::Session, MINUTES_PER_SESSION)];
 
 const FIELDS: Mapping = Mapping {
     rows: &[
@@ -69,9 +130,15 @@ const FIELDS: Mapping = Mapping {
         ACTIONS_PER_DAY.row(),
         MINUTES_PER_HOUR.row(),
         MINUTES_PER_DAY.row(),
+        CALLS_PER_SESSION.row(),
+        USD_PER_SESSION.row(),
+        TOKENS_PER_SESSION.row(),
+        ACTIONS_PER_SESSION.row(),
+        MINUTES_PER_SESSION.row(),
         ON_EXHAUSTED.row(),
+        TIMEZONE.row(),
     ],
-    not_yet: &["timezone"],
+    not_yet: &[],
 };
 
 impl Shape for Budgets {
@@ -89,9 +156,14 @@ impl Shape for Budgets {
             let cap = fields.optional(field, reading);
             read.push(cap.map(|cap| cap.map(|Whole(cap)| ((Meter::ComputeMs, *window), cap * MINUTE_MS))));
         }
-        fields.optional(&ON_EXHAUSTED, reading)?;
+        let on_exhausted = fields.optional(&ON_EXHAUSTED, reading);
+        let timezone = fields.optional(&TIMEZONE, reading);
         let caps: Option<Vec<_>> = read.into_iter().collect();
-        Some(Budgets { caps: caps?.into_iter().flatten().collect() })
+        Some(Budgets {
+            caps: caps?.into_iter().flatten().collect(),
+            on_exhausted: on_exhausted?.map(|Chosen(what)| what).unwrap_or_default(),
+            timezone: timezone?.unwrap_or_default(),
+        })
     }
 
     fn write(&self) -> Value {
@@ -107,7 +179,8 @@ impl Shape for Budgets {
             let minutes = cap(Meter::ComputeMs, *window).map(|ms| Whole(ms / MINUTE_MS));
             writer = writer.put_some(field, minutes.as_ref());
         }
-        writer.put(&ON_EXHAUSTED, &Chosen(Refuse)).done()
+        let timezone = Some(&self.timezone).filter(|zone| **zone != Zone::UTC);
+        writer.put(&ON_EXHAUSTED, &Chosen(self.on_exhausted)).put_some(&TIMEZONE, timezone).done()
     }
 
     fn schema() -> Value {
