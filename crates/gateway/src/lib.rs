@@ -4,6 +4,8 @@
 //! prepare: catalog (what is it?) ─▶ schema (do the arguments fit?) ─▶ gate (may it?) ─▶ Prepared
 //! perform: receipt ─▶ supervise (a live connection) ─▶ upstream (stdio | HTTP | scripted) ─▶ answer
 //! ```
+//!
+//! The other way round, `wire` is the protocol as a server: what agents that keep their own loop speak to us.
 
 mod answer;
 pub mod bundled;
@@ -16,6 +18,7 @@ pub mod secret;
 pub mod supervise;
 pub mod upstream;
 pub mod webhook;
+pub mod wire;
 
 pub use door::{Door, LocalCall, Prepared, Ticket};
 pub use scripted_upstream::{Reply, ScriptedUpstream};

@@ -47,6 +47,8 @@ pub(crate) struct App {
     pub data: Arc<std::path::Path>,
     /// The place of whoever makes a backup.
     pub backing_up: Arc<tokio::sync::Semaphore>,
+    /// What `/mcp` remembers between requests.
+    pub mcp: Arc<crate::mcp::Mcp>,
     /// Webhooks out, and how it goes with them.
     pub webhooks: crate::webhooks::Parts,
     pub serving: watch::Receiver<Serving>,

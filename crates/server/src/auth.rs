@@ -22,7 +22,10 @@ use crate::error::{ApiError, ApiResult};
 pub(crate) const OPEN_ROUTES: &[&str] = &["/healthz", "/readyz", "/login", "/static/", "/.well-known/", "/hooks/"];
 
 /// Paths that speak to programs; all others are pages.
-const FOR_PROGRAMS: &[&str] = &["/healthz", "/readyz", "/metrics", "/api/", "/.well-known/", "/hooks/"];
+const FOR_PROGRAMS: &[&str] = &["/healthz", "/readyz", "/metrics", "/api/", "/.well-known/", "/hooks/", "/mcp"];
+
+/// What an agent's key opens.
+const FOR_AGENTS: &[&str] = &["/mcp"];
 
 /// Whether a path is one of the ways in without a key.
 pub(crate) fn is_open(path: &str) -> bool {
@@ -131,7 +134,7 @@ fn enter(app: &App, request: &mut Request, is_page: bool) -> Entry {
     let caller = bearer(shown).and_then(|key| identity::authenticate(&app.gate.registry(), key));
     match caller {
         None => Entry::Refused(ApiError::unknown_key()),
-        Some(Caller::Agent { .. }) => {
+        Some(Caller::Agent { .. }) if !is_one_of(FOR_AGENTS, request.uri().path()) => {
             let reason = "an agent's key opens the ingress and /mcp and nothing else";
             Entry::Refused(ApiError::forbidden(reason, "use an admin's or a person's key"))
         }

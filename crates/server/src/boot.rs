@@ -32,6 +32,7 @@ use crate::api::top::Looks;
 use crate::app::{App, Serving};
 use crate::config::{Config, Secrets};
 use crate::console::session::Logins;
+use crate::mcp::Mcp;
 use crate::{routes, schedules, webhooks};
 
 /// How long answers that are on their way may take once nothing new is done.
@@ -71,7 +72,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (store, node, held) = store(&config, &clock).await?;
     let sealer = Sealer::open(&config.data, store.about(), clock.clone())?;
-    let approvals = sealer.derive("approvals");
+    let (approvals, guests) = (sealer.derive("approvals"), sealer.derive("mcp"));
     let log = Log::open(store, sealer, clock.clone(), &node).await?;
     let gate = Gate::open(log.clone(), &approvals, checks(&config.secrets)).await?;
     let models = models_door(&gate, &clock, &config);
@@ -95,6 +96,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         log: log.clone(),
         gate,
         runtime: runtime.clone(),
+        mcp: Arc::new(Mcp::new(&guests, clock.clone())),
         clock,
         logins: Arc::new(Logins::at(&url)),
         views: views.clone(),

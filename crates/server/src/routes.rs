@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{auth, console, hooks, metrics, stream};
+use crate::{auth, console, hooks, mcp, metrics, stream};
 
 /// The largest body a request may carry, in bytes.
 pub const BODY_LIMIT: usize = 8 << 20;
@@ -122,6 +122,9 @@ pub const ROUTES: &[Route] = &[
     post("/api/webhooks/{name}/test", |at| on(at, api::webhooks::test)),
     // Signed by somebody else.
     post("/hooks/{agent}/{trigger}", |at| on(at, hooks::receive)),
+    // Agents that keep their own loop.
+    post("/mcp", |at| on(at, mcp::post)),
+    delete("/mcp", |at| on(at, mcp::end)),
     // The console.
     get("/", |at| on(at, console::inventory::show)),
     get("/sessions", |at| on(at, console::sessions::list)),

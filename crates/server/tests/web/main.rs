@@ -10,6 +10,7 @@ mod events;
 mod flow;
 mod http;
 mod ingress;
+mod mcp;
 mod openapi;
 mod people;
 mod receiver;
