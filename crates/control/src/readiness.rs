@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::capability::CapabilityRef;
-use domain::descriptor::{Model, ModelProvider, On, Protocol};
+use domain::descriptor::{Model, ModelProvider, On};
 use domain::id::Name;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,7 @@ pub fn model(registry: &Registry, checks: &Checks, wanted: &Model) -> Vec<Condit
     };
     let spec = &entry.descriptor.spec;
     let mut conditions = vec![has(format!("The ModelProvider {provider} is there."))];
-    if let Protocol::Anthropic { key: Some(secret), .. } = &spec.protocol {
+    if let Some(secret) = spec.protocol.secret() {
         conditions.push(secret_of(checks, secret, &format!("the ModelProvider {provider}")));
     }
     if let Err(why) = (checks.pin)(&entry.descriptor, name, pinned_revision.as_deref()) {

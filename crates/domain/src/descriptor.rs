@@ -35,14 +35,15 @@ use node::{Content, Node, shown};
 
 pub use agent::{
     Agent, AgentSpec, Approval, AutonomySpec, Budgets, Concurrency, DEFAULT_ACTIVE, DEFAULT_EXPIRES_MS,
-    DEFAULT_INSTRUCTIONS, DEFAULT_MAILBOX, DEFAULT_MAX_OUTPUT_TOKENS, DEFAULT_QUEUE, DEFAULT_TURNS, Human, INTERNAL,
-    INTERNAL_MEMORY, Instructions, Limits, Memory, Model, On, OnExhausted, OnePer, Promote, Trigger,
+    DEFAULT_INSTRUCTIONS, DEFAULT_MAILBOX, DEFAULT_MAX_OUTPUT_TOKENS, DEFAULT_QUEUE, DEFAULT_TURNS, Fallback, Human,
+    INTERNAL, INTERNAL_MEMORY, Instructions, Limits, Memory, Model, On, OnExhausted, OnePer, Promote, Trigger,
 };
 pub use capability::{Capability, CapabilitySpec};
 pub use diagnostic::Diagnostic;
 pub use mcp_server::{DEFAULT_TIMEOUT_MS, McpServer, McpServerSpec, Transport};
 pub use model_provider::{
-    ANTHROPIC_BASE_URL, DEFAULT_CONCURRENT, ModelProvider, ModelProviderSpec, Price, Prices, Protocol,
+    ANTHROPIC_BASE_URL, DEFAULT_CONCURRENT, GEMINI_BASE_URL, ModelProvider, ModelProviderSpec, OPENAI_BASE_URL, Price,
+    Prices, Protocol, ToolCalls,
 };
 pub use resource::{API_VERSION, Metadata, Resource};
 pub use schema::schema;

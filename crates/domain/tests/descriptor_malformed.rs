@@ -111,6 +111,16 @@ fn what_starts_an_agent_and_what_runs_side_by_side_is_checked_when_it_is_applied
 }
 
 #[test]
+fn a_chain_of_fallbacks_ends() {
+    let model = |fallbacks: &str| format!("    provider: anthropic\n    fallbacks: {fallbacks}\n");
+    let twice = model("[{provider: b, name: small}, {provider: b, name: small}]");
+    check("    provider: anthropic\n", &twice, (10, 5), "small of b is asked twice");
+    let long: Vec<_> = (0..4).map(|i| format!("{{provider: p{i}, name: m}}")).collect();
+    check("    provider: anthropic\n", &model(&format!("[{}]", long.join(", "))), (10, 16), "4 fallbacks; at most 3");
+    check("    provider: anthropic\n", &model("[{name: m}]"), (10, 17), "`provider` is missing");
+}
+
+#[test]
 fn a_missing_field_points_at_what_it_is_missing_from() {
     check("  owner: finance-platform\n", "", (4, 1), "metadata: `owner` is missing");
     check("    provider: anthropic\n", "", (8, 3), "spec.model: `provider` is missing");
@@ -235,6 +245,8 @@ fn what_a_provider_or_server_cannot_be_is_refused() {
         ("ModelProvider", "{protocol: scripted}", "`script` is missing"),
         ("ModelProvider", "{protocol: scripted, script: demo, base_url: 'http://x'}", "never reached over a network"),
         ("ModelProvider", "{protocol: anthropic, script: demo}", "means nothing"),
+        ("ModelProvider", "{protocol: gemini, script: demo}", "means nothing with `protocol: gemini`"),
+        ("ModelProvider", "{protocol: openai-chat, tool_calls: {m: grammar}}", "not one of native, json"),
         ("ModelProvider", "{protocol: anthropic, base_url: ftp://x}", "begin it with https://"),
         ("ModelProvider", "{protocol: anthropic, prices: {m: {free: yes}}}", "expected true, found `yes`"),
         ("ModelProvider", "{protocol: anthropic, prices: {m: {input: 1}}}", "both `input` and `output`"),

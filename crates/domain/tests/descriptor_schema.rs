@@ -15,12 +15,13 @@ const SHIPPED: [&str; 7] = [
     include_str!("../../../examples/real/anthropic.yaml"),
 ];
 
+fn of(kind: &str, spec: Value) -> Value {
+    json!({"apiVersion": "agent.os/v1", "kind": kind, "spec": spec,
+           "metadata": {"name": "n", "owner": "o", "labels": {"tier": "production"}}})
+}
+
 /// One descriptor, or two, of each kind that between them say everything that can be said.
 fn everything() -> Vec<Value> {
-    let of = |kind: &str, spec: Value| {
-        json!({"apiVersion": "agent.os/v1", "kind": kind, "spec": spec,
-               "metadata": {"name": "n", "owner": "o", "labels": {"tier": "production"}}})
-    };
     let caps = json!({"calls_per_hour": 1, "calls_per_day": 2, "usd_per_hour": 0.5, "usd_per_day": 2.000_001,
         "tokens_per_hour": 3, "tokens_per_day": 4, "external_actions_per_hour": 5, "external_actions_per_day": 6,
         "compute_minutes_per_hour": 7, "compute_minutes_per_day": 8,
@@ -28,7 +29,8 @@ fn everything() -> Vec<Value> {
         "compute_minutes_per_session": 12, "on_exhausted": "ask", "timezone": "Europe/Madrid"});
     let agent = json!({
         "instructions": "Do it.",
-        "model": {"provider": "p", "name": "m", "pinned_revision": "r", "max_output_tokens": 10},
+        "model": {"provider": "p", "name": "m", "pinned_revision": "r", "max_output_tokens": 10,
+            "fallbacks": [{"provider": "q", "name": "m"}]},
         "memory": {"type": "persistent", "retention_days": 3, "scope": "agent"},
         "tools": ["mcp://gateway/a", "internal://now"],
         "budgets": caps,
@@ -45,7 +47,6 @@ fn everything() -> Vec<Value> {
         ],
         "concurrency": {"one_per": "partition", "key": "input.company", "active": 20, "queue": 1000},
     });
-    let rates = json!({"input": 1, "output": 2, "cache_read": 3, "cache_write": 4.5, "cache_write_1h": 5});
     vec![
         of("Agent", agent),
         of(
@@ -55,10 +56,34 @@ fn everything() -> Vec<Value> {
         ),
         of("McpServer", json!({"stdio": {"command": "c", "args": ["-x", ""]}, "secrets": ["A_B"], "timeout": "1m"})),
         of("McpServer", json!({"http": {"url": "https://h/mcp?a=b"}, "timeout": "30s"})),
+    ]
+    .into_iter()
+    .chain(model_apis())
+    .collect()
+}
+
+/// Every kind of model API, with every field.
+fn model_apis() -> Vec<Value> {
+    let rates = json!({"input": 1, "output": 2, "cache_read": 3, "cache_write": 4.5, "cache_write_1h": 5});
+    vec![
         of(
             "ModelProvider",
             json!({"protocol": "anthropic", "base_url": "http://localhost:8080", "key": {"secret": "K"},
             "prices": {"m": rates, "f": {"free": true}}, "limits": {"concurrent": 2}, "revisions": {"m": {"r": "id"}}}),
+        ),
+        of(
+            "ModelProvider",
+            json!({"protocol": "openai-chat", "base_url": "http://localhost:8080/v1", "prices": "catalog",
+            "limits": {"concurrent": 1}, "tool_calls": {"m": "json", "n": "native"}}),
+        ),
+        of(
+            "ModelProvider",
+            json!({"protocol": "openai-responses", "base_url": "https://h/v1", "key": {"secret": "K"},
+            "prices": "catalog", "limits": {"concurrent": 1}}),
+        ),
+        of(
+            "ModelProvider",
+            json!({"protocol": "gemini", "base_url": "https://h/v1beta", "prices": "catalog", "limits": {"concurrent": 1}}),
         ),
         of(
             "ModelProvider",

@@ -86,7 +86,10 @@ pub(crate) fn perform(parts: &Parts, ready: Ready, receipt: Arc<Receipt>) -> Box
     Box::pin(async move {
         let say = delta_to(parts.announcer.clone(), receipt.session());
         let (event, rows) = match ready {
-            Ready::Model(ticket) => parts.models.perform(ticket, &receipt, &say).await,
+            Ready::Model(ticket) => {
+                let performed = parts.models.perform(ticket, &receipt, &say).await;
+                (performed.event, performed.rows)
+            }
             Ready::Capability(ticket) => parts.gateway.perform(ticket, &receipt).await,
         };
         Landed { event, rows }

@@ -10,6 +10,7 @@ mod perform;
 mod plan;
 mod session;
 
+pub use perform::{Came, Performed};
 pub use session::{Brief, Limits};
 
 use std::collections::BTreeMap;

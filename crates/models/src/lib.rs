@@ -6,12 +6,13 @@ pub mod ingress;
 pub mod pin;
 pub mod price;
 pub mod provider;
+pub mod request;
 pub mod scripted;
 pub mod sse;
 pub mod usage;
 pub mod wire;
 
-pub use door::{Door, Parts, Prepared, Secrets, Ticket};
+pub use door::{Came, Door, Parts, Performed, Prepared, Secrets, Ticket};
 pub use pin::{pin, pin_check};
 pub use price::price_check;
 pub use provider::{Delta, Provider, Sink};

@@ -17,7 +17,10 @@ pub fn pin(provider: &ModelProvider, model: &str, pinned_revision: Option<&str>)
     }
     let dated = match &provider.spec.protocol {
         Protocol::Scripted { .. } => return Ok(model.to_owned()),
-        Protocol::Anthropic { .. } => PriceTable::compiled_in().revisions(model).unwrap_or_default(),
+        Protocol::Anthropic { .. }
+        | Protocol::OpenaiChat { .. }
+        | Protocol::OpenaiResponses { .. }
+        | Protocol::Gemini { .. } => PriceTable::compiled_in().revisions(model).unwrap_or_default(),
     };
     let wanted = digits(pinned);
     let means = |id: &&String| id.as_str() == pinned || wanted.as_deref().is_some_and(|day| date_of(id) == Some(day));
@@ -71,7 +74,13 @@ mod tests {
         let metadata = Metadata { name: name("anthropic"), owner: name("it"), labels: BTreeMap::new() };
         ModelProvider {
             metadata,
-            spec: ModelProviderSpec { protocol, prices: Prices::Catalog, concurrent: 1, revisions },
+            spec: ModelProviderSpec {
+                protocol,
+                prices: Prices::Catalog,
+                concurrent: 1,
+                revisions,
+                tool_calls: BTreeMap::new(),
+            },
         }
     }
 

@@ -199,7 +199,13 @@ mod tests {
         let protocol = Protocol::Anthropic { base_url: "https://models.example".to_owned(), key: None };
         ModelProvider {
             metadata,
-            spec: ModelProviderSpec { protocol, prices, concurrent: 1, revisions: Default::default() },
+            spec: ModelProviderSpec {
+                protocol,
+                prices,
+                concurrent: 1,
+                revisions: Default::default(),
+                tool_calls: Default::default(),
+            },
         }
     }
 

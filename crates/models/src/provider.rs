@@ -2,127 +2,46 @@
 //! to its provider and says what went wrong in terms of what the caller can do. It must not know gates, budgets or
 //! sessions.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::call::Stop;
-use domain::capability::Offer;
 use domain::depth;
-use domain::id::Name;
 use domain::message::{Content, Message};
 use serde_json::Value;
 
+pub use crate::request::{Effort, Format, Options, Request, Tool, ToolChoice, Verbatim};
 pub use crate::usage::Usage;
 
 /// The most tokens of one kind that one answer can have taken: counts are added up, for years.
 const MOST_TOKENS: u64 = u32::MAX as u64;
 
-/// Everything that a provider is told.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Who asks.
-    pub agent: Name,
-    /// Which model, as it is sent.
-    pub model: String,
-    /// What the agent is for.
-    pub instructions: Arc<str>,
-    /// Everything said so far, oldest first.
-    pub messages: Vec<Arc<Message>>,
-    /// What may be used, sorted by name.
-    pub offers: Arc<[Offer]>,
-    /// The output it may write, in tokens.
-    pub max_output_tokens: u32,
-}
-
-/// Something that a model may use, as it is told of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tool {
-    /// The name that the model calls.
-    pub name: String,
-    /// What it does.
-    pub description: String,
-    /// JSON Schema of the arguments.
-    pub input_schema: Value,
-    /// A client's own definition, in the client's dialect: it goes to a provider of the same protocol unchanged. A
-    /// tool that the provider itself runs has nothing else.
-    pub raw: Option<Value>,
-}
-
-/// How a model is to answer, where a client says so. Nothing set: as the provider does by itself.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Options {
-    /// How much chance there is in it.
-    pub temperature: Option<f64>,
-    /// The share of likely tokens that are considered.
-    pub top_p: Option<f64>,
-    /// What ends the answer when it is said.
-    pub stop: Vec<String>,
-    /// Which tools it uses, if any.
-    pub tool_choice: Option<ToolChoice>,
-    /// Whether it may use several tools at once.
-    pub parallel_tools: Option<bool>,
-    /// How much it reasons.
-    pub effort: Option<Effort>,
-    /// The form of its words.
-    pub format: Option<Format>,
-}
-
-/// Which tools a model uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ToolChoice {
-    /// As it sees fit.
-    Auto,
-    /// None.
-    None,
-    /// At least one.
-    Any,
-    /// The one of this name.
-    Tool(String),
-}
-
-/// How much a model reasons before it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// Not at all.
-    None,
-    /// As little as there is.
-    Minimal,
-    /// Little.
-    Low,
-    /// Some.
-    Medium,
-    /// Much.
-    High,
-    /// As much as there is.
-    Most,
-    /// So many tokens.
-    Tokens(u32),
-}
-
-/// The form of a model's words.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Format {
-    /// Some JSON object.
-    Json,
-    /// JSON that keeps to a schema.
-    Schema {
-        /// Its name.
-        name: String,
-        /// The schema.
-        schema: Value,
-    },
-}
-
-/// Something the model just said. For showing progress only: the answer repeats it.
+/// Something the model just said. For showing progress only: the answer repeats it. Of a verbatim request there is only
+/// [`Delta::Raw`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delta {
     /// Words of the answer.
     Text(String),
     /// Words of its reasoning.
     Reasoning(String),
-    /// It began to write a use of this capability.
-    Use(String),
+    /// It began to write a use of a capability.
+    UseStarted {
+        /// Which use of this answer, from 0.
+        index: u32,
+        /// The provider's id of this use.
+        id: String,
+        /// The capability.
+        name: String,
+    },
+    /// A piece of the JSON of a use's arguments; all pieces of one use together are the whole.
+    Arguments {
+        /// Which use of this answer, from 0.
+        index: u32,
+        /// The piece.
+        piece: String,
+    },
+    /// Whole events of the answer's stream, byte for byte, for whoever spoke the provider's own protocol. What follows
+    /// them, from the event on that ends the answer, is in [`Answer::tail`].
+    Raw(Bytes),
 }
 
 /// Where deltas go.
@@ -139,6 +58,9 @@ pub struct Answer {
     pub usage: Usage,
     /// The model that says it answered.
     pub served_model: Option<String>,
+    /// Of a verbatim request: the last bytes of the answer, which were not given as [`Delta::Raw`]; of an answer that is
+    /// no stream, all of it. Whoever spoke the provider's own protocol gets them once the outcome is durable.
+    pub tail: Bytes,
 }
 
 impl Answer {
@@ -251,6 +173,7 @@ pub trait Provider: Send + Sync + 'static {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use domain::call::Stop;
     use domain::message::{Content, Message, Origin, Part, Role, Trust};
     use serde_json::{Value, json};
@@ -264,7 +187,7 @@ mod tests {
     fn said(content: Content, usage: Usage) -> Result<Answer, ProviderError> {
         let part = Part { content, origin: Origin::Model, labels: Vec::new(), trust: Trust::Trusted };
         let message = Message { role: Role::Agent, parts: vec![part] };
-        Answer { message, stop: Stop::Done, usage, served_model: None }.within_reason()
+        Answer { message, stop: Stop::Done, usage, served_model: None, tail: Bytes::new() }.within_reason()
     }
 
     fn text() -> Content {

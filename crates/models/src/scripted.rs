@@ -188,11 +188,20 @@ impl Scripted {
         }
     }
 
-    async fn stream(&self, reply: &Reply, sink: Sink<'_>) {
-        self.say(Delta::Reasoning, reply.reasoning.as_deref().unwrap_or_default(), sink).await;
-        self.say(Delta::Text, &reply.text, sink).await;
-        for wanted in &reply.uses {
-            sink(Delta::Use(wanted.capability.clone()));
+    async fn stream(&self, message: &Message, sink: Sink<'_>) {
+        let mut uses = 0;
+        for part in &message.parts {
+            match &part.content {
+                Content::Reasoning { text, .. } => self.say(Delta::Reasoning, text, sink).await,
+                Content::Text { text } => self.say(Delta::Text, text, sink).await,
+                Content::Use { use_id, capability, arguments, malformed } => {
+                    sink(Delta::UseStarted { index: uses, id: use_id.clone(), name: capability.clone() });
+                    let piece = malformed.clone().unwrap_or_else(|| arguments.to_string());
+                    sink(Delta::Arguments { index: uses, piece });
+                    uses += 1;
+                }
+                Content::Result { .. } | Content::Other { .. } => {}
+            }
         }
     }
 }
@@ -210,12 +219,13 @@ impl Provider for Scripted {
             Step::Fail(error) => return Err(error),
             Step::Hang => std::future::pending().await,
             Step::BreakOff(reply) => {
-                self.stream(&reply, sink).await;
+                self.stream(&answer(request, &body, reply).message, sink).await;
                 return Err(ProviderError::Unknown { reason: "the script broke off".to_owned() });
             }
         };
-        self.stream(&reply, sink).await;
-        Ok(answer(request, &body, reply))
+        let answer = answer(request, &body, reply);
+        self.stream(&answer.message, sink).await;
+        Ok(answer)
     }
 
     fn is_scripted(&self) -> bool {
@@ -243,7 +253,7 @@ fn answer(request: &Request, body: &[u8], reply: Reply) -> Answer {
     }
     let part = |content| Part { content, origin: Origin::Model, labels: Vec::new(), trust: Trust::Trusted };
     let message = Message { role: Role::Agent, parts: contents.into_iter().map(part).collect() };
-    Answer { message, stop, usage, served_model: Some(request.model.clone()) }
+    Answer { message, stop, usage, served_model: Some(request.model.clone()), tail: Bytes::new() }
 }
 
 /// Made up, but always the same for the same conversation, so that budgets and prices have something to do.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::capability::Offer;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
-use models::provider::Request;
+use models::provider::{Options, Request, Tool};
 use models::wire::anthropic::encode;
 use serde_json::{Value, json};
 
@@ -51,8 +51,10 @@ fn request(messages: Vec<Message>, offers: &[&str]) -> Request {
         model: "claude-opus-4-7-20260416".to_owned(),
         instructions: "Be exact.".into(),
         messages: messages.into_iter().map(Arc::new).collect(),
-        offers: offers.iter().map(|name| offer(name)).collect(),
+        tools: offers.iter().map(|name| Tool::from(&offer(name))).collect(),
         max_output_tokens: 4096,
+        options: Options::default(),
+        verbatim: None,
     }
 }
 

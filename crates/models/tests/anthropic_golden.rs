@@ -102,7 +102,7 @@ fn reasoning_keeps_its_signature_and_stands_before_its_action() {
     assert_eq!(*reasoning, Content::Reasoning { text: words.to_owned(), raw });
     assert_eq!(arguments["amount_usd"], 4180.0);
     assert!(
-        matches!(&deltas[..], [Delta::Reasoning(_), Delta::Reasoning(_), Delta::Use(name)] if name == "email-draft")
+        matches!(&deltas[..], [Delta::Reasoning(_), Delta::Reasoning(_), Delta::UseStarted { index: 0, name, .. }, ..] if name == "email-draft")
     );
 }
 

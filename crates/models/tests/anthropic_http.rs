@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::message::{Message, Origin, Role};
 use models::http::{AnthropicHttp, client};
-use models::provider::{Answer, Delta, Provider, ProviderError, Request};
+use models::provider::{Answer, Delta, Options, Provider, ProviderError, Request};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -69,8 +69,10 @@ fn request() -> Request {
         model: "claude-opus-4-7".to_owned(),
         instructions: "Be exact.".into(),
         messages: vec![Arc::new(Message::text(Role::Person, Origin::Person, "Hello"))],
-        offers: [].into(),
+        tools: [].into(),
         max_output_tokens: 64,
+        options: Options::default(),
+        verbatim: None,
     }
 }
 

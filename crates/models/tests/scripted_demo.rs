@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use domain::call::Stop;
 use domain::capability::Offer;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
-use models::provider::{Delta, Provider, Request};
+use models::provider::{self, Delta, Options, Provider, Request};
 use models::scripted::Scripted;
 use serde_json::{Map, Value, json};
 
@@ -41,8 +41,10 @@ async fn play(agent: &str, task: &str, offers: &[&str], tool: Tool<'_>) -> Playe
         model: "claude-opus-4-7".to_owned(),
         instructions: "You work in a demo.".into(),
         messages: vec![Arc::new(Message::text(Role::Person, Origin::Person, task))],
-        offers: offers.iter().map(|name| offer(name)).collect(),
+        tools: offers.iter().map(|name| provider::Tool::from(&offer(name))).collect(),
         max_output_tokens: 4096,
+        options: Options::default(),
+        verbatim: None,
     };
     let (mut uses, mut rounds) = (Vec::new(), Vec::new());
     for _ in 0..40 {
@@ -296,8 +298,10 @@ async fn words_come_a_few_at_a_time_and_add_up_to_the_answer() {
         model: "m".to_owned(),
         instructions: "".into(),
         messages: vec![Arc::new(Message::text(Role::Person, Origin::Person, "Hello"))],
-        offers: [].into(),
+        tools: [].into(),
         max_output_tokens: 10,
+        options: Options::default(),
+        verbatim: None,
     };
     let sink = |delta| {
         if let Delta::Text(words) = delta {

@@ -29,7 +29,7 @@ pub use budgets::{Budgets, OnExhausted};
 pub use concurrency::{Concurrency, DEFAULT_ACTIVE, DEFAULT_MAILBOX, DEFAULT_QUEUE, OnePer};
 pub use instructions::{DEFAULT_INSTRUCTIONS, Instructions};
 pub use memory::Memory;
-pub use model::{DEFAULT_MAX_OUTPUT_TOKENS, Model};
+pub use model::{DEFAULT_MAX_OUTPUT_TOKENS, Fallback, Model};
 pub use tools::{INTERNAL, INTERNAL_MEMORY};
 pub use trigger::{On, Trigger};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::diagnostic::Finding;
-use super::field::{Field, Fields, Mapping, Reading, Shape, Writer};
+use super::field::{Field, Mapping, Reading, Shape, Writer};
 use super::mcp_server::{Secret, Url};
 use super::node::{Content, Node};
 use super::resource::{Resource, Spec};
@@ -14,14 +14,14 @@ use crate::control::Kind;
 use crate::id::Name;
 
 pub use price::{Price, Prices};
+pub use protocol::{ANTHROPIC_BASE_URL, GEMINI_BASE_URL, OPENAI_BASE_URL, Protocol};
 
 mod price;
+mod protocol;
 
 /// A valid model API.
 pub type ModelProvider = Resource<ModelProviderSpec>;
 
-/// Where Anthropic's API is.
-pub const ANTHROPIC_BASE_URL: &str = "https://api.anthropic.com";
 /// How many requests may be in flight at once, where the descriptor does not tell.
 pub const DEFAULT_CONCURRENT: u32 = 50;
 
@@ -36,23 +36,21 @@ pub struct ModelProviderSpec {
     pub concurrent: u32,
     /// By model and pinned revision, the id that is sent.
     pub revisions: BTreeMap<String, BTreeMap<String, String>>,
+    /// By model, how it calls tools; of a model that is not listed, natively.
+    pub tool_calls: BTreeMap<String, ToolCalls>,
 }
 
-/// The protocol of a model API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Protocol {
-    /// Anthropic Messages.
-    Anthropic {
-        /// Where it is, without `/v1/messages`; no `/` at its end.
-        base_url: String,
-        /// The name of the secret that holds its key; `None`: it wants none.
-        key: Option<String>,
-    },
-    /// A script that plays a model's part: no key, no network.
-    Scripted {
-        /// Which.
-        script: Name,
-    },
+/// How a model says that it wants to use a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolCalls {
+    /// In its protocol's own way.
+    Native,
+    /// It has no way of its own: it is held to JSON of one shape, which is read as uses of tools.
+    Json,
+}
+
+impl Choice for ToolCalls {
+    const ALL: &'static [(&'static str, Self)] = &[("native", Self::Native), ("json", Self::Json)];
 }
 
 impl ModelProviderSpec {
@@ -65,17 +63,11 @@ impl ModelProviderSpec {
         let Some(pinned) = pinned else { return Ok(model) };
         self.revisions.get(model).and_then(|ids| ids.get(pinned)).map(String::as_str).ok_or(pinned)
     }
-}
 
-#[derive(Clone, Copy, PartialEq)]
-enum ProtocolWord {
-    Anthropic,
-    Scripted,
-}
-
-impl Choice for ProtocolWord {
-    const ALL: &'static [(&'static str, Self)] = &[("anthropic", Self::Anthropic), ("scripted", Self::Scripted)];
-    const NOT_YET: &'static [&'static str] = &["openai-chat", "openai-responses", "gemini"];
+    /// How a model calls tools.
+    pub fn tool_calls(&self, model: &str) -> ToolCalls {
+        self.tool_calls.get(model).copied().unwrap_or(ToolCalls::Native)
+    }
 }
 
 /// `key: {secret: NAME}`.
@@ -125,34 +117,54 @@ impl Shape for Limits {
     }
 }
 
-const PROTOCOL: Field<Chosen<ProtocolWord>> =
-    Field::required("protocol", "anthropic: Anthropic Messages. scripted: a script plays the model's part.");
-const BASE_URL: Field<Url> =
-    Field::new("base_url", "Where the API is, without /v1/messages. Absent: https://api.anthropic.com.");
+const PROTOCOL: Field<Chosen<protocol::Word>> = Field::required(
+    "protocol",
+    "anthropic: Anthropic Messages. openai-chat: Chat Completions, of OpenAI or any server compatible with it. \
+     openai-responses: OpenAI Responses. gemini: Gemini generateContent. scripted: a script plays the model's part.",
+);
+const BASE_URL: Field<Url> = Field::new(
+    "base_url",
+    "Where the API is, without /v1/messages, /chat/completions, /responses or /models. Absent: the vendor's own.",
+);
 const KEY: Field<Key> = Field::new("key", "The secret that holds its key. Absent: it wants none.");
 const SCRIPT: Field<Name> = Field::new("script", "Which script plays the model's part.");
 const PRICES: Field<Prices> = Field::new("prices", "catalog: the table that ships with Ostler. Or each model's own.");
 const LIMITS: Field<Limits> = Field::new("limits", "What bounds requests to it.");
 const REVISIONS: Field<BTreeMap<String, BTreeMap<String, Word>>> =
     Field::new("revisions", "By model and pinned revision, the id that is sent.");
+const TOOL_CALLS: Field<BTreeMap<String, Chosen<ToolCalls>>> = Field::new(
+    "tool_calls",
+    "By model: native, or json for a model that cannot call tools, which is held to JSON instead. Absent: native.",
+);
 const FIELDS: Mapping = Mapping {
-    rows: &[PROTOCOL.row(), BASE_URL.row(), KEY.row(), SCRIPT.row(), PRICES.row(), LIMITS.row(), REVISIONS.row()],
+    rows: &[
+        PROTOCOL.row(),
+        BASE_URL.row(),
+        KEY.row(),
+        SCRIPT.row(),
+        PRICES.row(),
+        LIMITS.row(),
+        REVISIONS.row(),
+        TOOL_CALLS.row(),
+    ],
     not_yet: &[],
 };
 
 impl Shape for ModelProviderSpec {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
         let fields = FIELDS.open(node, reading)?;
-        let protocol = read_protocol(&fields, reading);
+        let protocol = protocol::read(&fields, reading);
         let prices = fields.optional(&PRICES, reading);
         let limits = fields.optional(&LIMITS, reading);
         let revisions = fields.optional(&REVISIONS, reading);
+        let tool_calls = fields.optional(&TOOL_CALLS, reading);
         let plain = |ids: BTreeMap<String, Word>| ids.into_iter().map(|(pin, Word(id))| (pin, id)).collect();
         Some(ModelProviderSpec {
             protocol: protocol?,
             prices: prices?.unwrap_or(Prices::Catalog),
             concurrent: limits?.map_or(DEFAULT_CONCURRENT, |Limits(concurrent)| concurrent),
             revisions: revisions?.unwrap_or_default().into_iter().map(|(model, ids)| (model, plain(ids))).collect(),
+            tool_calls: tool_calls?.unwrap_or_default().into_iter().map(|(model, Chosen(how))| (model, how)).collect(),
         })
     }
 
@@ -161,20 +173,13 @@ impl Shape for ModelProviderSpec {
             |ids: &BTreeMap<String, String>| ids.iter().map(|(pin, id)| (pin.clone(), Word(id.clone()))).collect();
         let revisions: BTreeMap<_, _> =
             self.revisions.iter().map(|(model, ids)| (model.clone(), worded(ids))).collect();
-        let writer = Writer::default();
-        let writer = match &self.protocol {
-            Protocol::Anthropic { base_url, key } => writer
-                .put(&PROTOCOL, &Chosen(ProtocolWord::Anthropic))
-                .put(&BASE_URL, &Url(base_url.clone()))
-                .put_some(&KEY, key.clone().map(Key).as_ref()),
-            Protocol::Scripted { script } => {
-                writer.put(&PROTOCOL, &Chosen(ProtocolWord::Scripted)).put(&SCRIPT, script)
-            }
-        };
-        writer
+        let tool_calls: BTreeMap<_, _> =
+            self.tool_calls.iter().map(|(model, how)| (model.clone(), Chosen(*how))).collect();
+        protocol::write(&self.protocol)
             .put(&PRICES, &self.prices)
             .put(&LIMITS, &Limits(self.concurrent))
             .put_some(&REVISIONS, (!revisions.is_empty()).then_some(&revisions))
+            .put_some(&TOOL_CALLS, (!tool_calls.is_empty()).then_some(&tool_calls))
             .done()
     }
 
@@ -189,38 +194,4 @@ impl Shape for ModelProviderSpec {
 
 impl Spec for ModelProviderSpec {
     const KIND: Kind = Kind::ModelProvider;
-}
-
-fn read_protocol(fields: &Fields<'_>, reading: &mut Reading<'_>) -> Option<Protocol> {
-    let protocol = fields.required(&PROTOCOL, reading);
-    let base_url = fields.optional(&BASE_URL, reading);
-    let key = fields.optional(&KEY, reading);
-    let script = fields.optional(&SCRIPT, reading);
-    let (Chosen(protocol), base_url, key, script) = (protocol?, base_url?, key?, script?);
-    match (protocol, script) {
-        (ProtocolWord::Anthropic, None) => {
-            let url = base_url.map_or(ANTHROPIC_BASE_URL.to_owned(), |Url(url)| url);
-            let base_url = url.trim_end_matches('/').to_owned();
-            Some(Protocol::Anthropic { base_url, key: key.map(|Key(secret)| secret) })
-        }
-        (ProtocolWord::Scripted, Some(script)) if base_url.is_none() && key.is_none() => {
-            Some(Protocol::Scripted { script })
-        }
-        (ProtocolWord::Anthropic, Some(_)) => {
-            let finding = Finding::new(&fields.at(&SCRIPT), "`script` means nothing with `protocol: anthropic`");
-            reading.wrong(finding.help("leave it out, or say `protocol: scripted`"));
-            None
-        }
-        (ProtocolWord::Scripted, Some(_)) => {
-            let at = if base_url.is_some() { fields.at(&BASE_URL) } else { fields.at(&KEY) };
-            let finding = Finding::new(&at, "a scripted provider is never reached over a network");
-            reading.wrong(finding.help("leave out `base_url` and `key`, or say `protocol: anthropic`"));
-            None
-        }
-        (ProtocolWord::Scripted, None) => {
-            let finding = Finding::new(&fields.at(&PROTOCOL), "`script` is missing");
-            reading.wrong(finding.help("name the script that plays the model's part: script: NAME"));
-            None
-        }
-    }
 }

@@ -28,9 +28,23 @@ const PLACE: Duration = Duration::from_secs(60);
 /// How long one attempt may take in all.
 const ANSWER: Duration = Duration::from_secs(900);
 
+/// What performing a ticket came to.
+#[derive(Debug)]
+pub struct Performed {
+    /// The event that ends the call.
+    pub event: Event,
+    /// What it changes of the holdings.
+    pub rows: Rows,
+    /// What came back, for whoever hands it on to a client.
+    pub came: Came,
+}
+
 /// How an attempt ended.
-enum Ended {
-    Answered(Answer),
+#[derive(Debug)]
+pub enum Came {
+    /// With an answer.
+    Answer(Box<Answer>),
+    /// With none.
     Failed(ProviderError),
     /// It was cut off; why.
     CutOff(String),
@@ -45,24 +59,24 @@ struct Way {
     under_way: AtomicBool,
 }
 
-impl From<ProviderError> for Ended {
+impl From<ProviderError> for Came {
     fn from(error: ProviderError) -> Self {
-        Ended::Failed(error)
+        Came::Failed(error)
     }
 }
 
-impl From<Overtaken> for Ended {
+impl From<Overtaken> for Came {
     fn from(overtaken: Overtaken) -> Self {
         match overtaken {
-            Overtaken::Frozen(frozen) => Ended::CutOff(frozen.to_string()),
+            Overtaken::Frozen(frozen) => Came::CutOff(frozen.to_string()),
             Overtaken::Refused(no) => not_sent(format!("{} {}", no.reason, no.next), false),
         }
     }
 }
 
 /// Surely nothing was sent.
-fn not_sent(reason: String, retryable: bool) -> Ended {
-    Ended::Failed(ProviderError::NotSent { reason, retryable })
+fn not_sent(reason: String, retryable: bool) -> Came {
+    Came::Failed(ProviderError::NotSent { reason, retryable })
 }
 
 impl Door {
@@ -70,33 +84,36 @@ impl Door {
     /// holdings. Without such a receipt, after a freeze, or after the lease, nothing is sent and everything is released.
     ///
     /// Dropping the future loses the answer and nothing else: the intent stays in doubt.
-    pub async fn perform(&self, ticket: Ticket, receipt: &Receipt, sink: Sink<'_>) -> (Event, Rows) {
+    pub async fn perform(&self, ticket: Ticket, receipt: &Receipt, sink: Sink<'_>) -> Performed {
         let clock = &self.inner.parts.clock;
         let began = clock.monotonic_ms();
         let way = Way::default();
         let ended = tokio::select! {
             biased;
-            cut = ticket.dispatch.cut() => Ended::CutOff(cut.to_string()),
+            cut = ticket.dispatch.cut() => Came::CutOff(cut.to_string()),
             ended = self.leave(&ticket, receipt, (sink, &way)) => ended,
         };
         self.settle(ticket, (ended, &way), clock.monotonic_ms().saturating_sub(began))
     }
 
-    async fn leave(&self, ticket: &Ticket, receipt: &Receipt, (sink, way): (Sink<'_>, &Way)) -> Ended {
+    async fn leave(&self, ticket: &Ticket, receipt: &Receipt, (sink, way): (Sink<'_>, &Way)) -> Came {
         if let Err(no) = self.may_leave(ticket, receipt).await {
             return no;
         }
         match timeout(ANSWER, self.send(ticket, receipt, (sink, way))).await {
-            Ok(Ended::Answered(answer)) => answer.within_reason().map_or_else(Ended::Failed, Ended::Answered),
+            Ok(Came::Answer(answer)) => match answer.within_reason() {
+                Ok(answer) => Came::Answer(Box::new(answer)),
+                Err(error) => Came::Failed(error),
+            },
             Ok(ended) => ended,
             Err(_) => {
                 let reason = format!("it was not complete after {} s", ANSWER.as_secs());
-                Ended::Failed(ProviderError::Unknown { reason })
+                Came::Failed(ProviderError::Unknown { reason })
             }
         }
     }
 
-    async fn may_leave(&self, ticket: &Ticket, receipt: &Receipt) -> Result<(), Ended> {
+    async fn may_leave(&self, ticket: &Ticket, receipt: &Receipt) -> Result<(), Came> {
         if !receipt.holds(ticket.call, ticket.attempt) {
             let reason =
                 format!("the record does not hold the intent of attempt {} at {}", ticket.attempt, ticket.call);
@@ -107,7 +124,7 @@ impl Door {
         Ok(gate.recheck(receipt.control_pos(), &query, &ticket.decided).await?)
     }
 
-    async fn send(&self, ticket: &Ticket, receipt: &Receipt, (sink, way): (Sink<'_>, &Way)) -> Ended {
+    async fn send(&self, ticket: &Ticket, receipt: &Receipt, (sink, way): (Sink<'_>, &Way)) -> Came {
         let Ok(_place) = timeout(PLACE, ticket.places.acquire()).await else {
             return not_sent(format!("no place at the provider became free within {} s", PLACE.as_secs()), true);
         };
@@ -123,7 +140,7 @@ impl Door {
             }
             way.under_way.store(true, Ordering::Relaxed);
             let error = match ticket.provider.send(&ticket.request, ticket.body.clone(), sink).await {
-                Ok(answer) => return Ended::Answered(answer),
+                Ok(answer) => return Came::Answer(Box::new(answer)),
                 Err(error) if error.may_be_sent_again() && sent < SENDS => error,
                 Err(error) => return error.into(),
             };
@@ -140,18 +157,18 @@ impl Door {
         }
     }
 
-    fn settle(&self, ticket: Ticket, (ended, way): (Ended, &Way), waited_ms: i64) -> (Event, Rows) {
+    fn settle(&self, ticket: Ticket, (ended, way): (Came, &Way), waited_ms: i64) -> Performed {
         let scripted = ticket.provider.is_scripted();
         let mut settlement =
             Settlement { waited_ms, scripted, price_table: Some(ticket.price.table), ..Settlement::default() };
-        let outcome = match ended {
-            Ended::Answered(answer) => answered(&ticket, answer, &mut settlement),
-            Ended::Failed(error) => failed(&ticket, &error, &mut settlement),
-            Ended::CutOff(why) => cut_off(&ticket, &why, (way, &mut settlement)),
+        let outcome = match &ended {
+            Came::Answer(answer) => answered(&ticket, answer, &mut settlement),
+            Came::Failed(error) => failed(&ticket, error, &mut settlement),
+            Came::CutOff(why) => cut_off(&ticket, why, (way, &mut settlement)),
         };
         let rows = self.inner.parts.gate.settle(ticket.call.session, &ticket.holds, &settlement.amounts);
         let Ticket { call, attempt, .. } = ticket;
-        (Event::ModelAnswered { call, attempt, outcome, settlement }, rows)
+        Performed { event: Event::ModelAnswered { call, attempt, outcome, settlement }, rows, came: ended }
     }
 
     /// A number below 256, so that those who were turned away together do not come back together.
@@ -170,7 +187,7 @@ fn wait_ms(error: &ProviderError, sent: u32, jitter: u64) -> u64 {
     }
 }
 
-fn answered(ticket: &Ticket, answer: Answer, settlement: &mut Settlement) -> CallOutcome {
+fn answered(ticket: &Ticket, answer: &Answer, settlement: &mut Settlement) -> CallOutcome {
     if answer.usage.total() == 0 {
         // A provider that does not say what an answer took: it is not free for that.
         settlement.amounts = ticket.worst;
@@ -182,9 +199,9 @@ fn answered(ticket: &Ticket, answer: Answer, settlement: &mut Settlement) -> Cal
     if answer.served_model.as_ref().is_some_and(|served| served != asked) {
         tracing::warn!(call = %ticket.call, %asked, served = ?answer.served_model, "another model answered");
     }
-    settlement.usage = Some(answer.usage.raw).filter(|raw| !raw.is_null());
-    settlement.served_model = answer.served_model;
-    let mut message = answer.message;
+    settlement.usage = Some(&answer.usage.raw).filter(|raw| !raw.is_null()).cloned();
+    settlement.served_model.clone_from(&answer.served_model);
+    let mut message = answer.message.clone();
     trust_no_more_than(&ticket.request.messages, &mut message);
     CallOutcome::Answered { message, stop: Some(answer.stop) }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use control::Registry;
 use domain::budget::Amounts;
 use domain::call::{Ask, ModelAct};
+use domain::capability::Offer;
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{ModelProvider, Protocol};
 use domain::id::{Digest, Name};
@@ -15,7 +16,7 @@ use super::Door;
 use crate::http::AnthropicHttp;
 use crate::pin::pin;
 use crate::price::{Price, price_of};
-use crate::provider::{Provider, Request};
+use crate::provider::{Options, Provider, Request, Tool};
 use crate::scripted::Scripted;
 
 /// The script that is built in.
@@ -69,8 +70,10 @@ impl Door {
             model,
             instructions: Arc::clone(spec.instructions.text()),
             messages: ask.act.messages.clone(),
-            offers: Arc::clone(&ask.act.offers),
+            tools: ask.act.offers.iter().map(Tool::from).collect(),
             max_output_tokens: spec.model.max_output_tokens,
+            options: Options::default(),
+            verbatim: None,
         };
         let body = provider.body(&request);
         let worst = price.worst(most_input_tokens(&body), request.max_output_tokens.into());
@@ -78,7 +81,7 @@ impl Door {
             provider_name: spec.model.provider.clone(),
             model_name: spec.model.name.clone(),
             concurrent: descriptor.spec.concurrent,
-            offers_hash: offers_hash(&request),
+            offers_hash: offers_hash(&ask.act.offers),
             provider,
             request,
             body,
@@ -104,6 +107,11 @@ impl Door {
                 let key = key.as_deref().map(|secret| self.secret(name, secret)).transpose()?;
                 Ok(Arc::new(AnthropicHttp::new(client, base_url, key)))
             }
+            Protocol::OpenaiChat { .. } | Protocol::OpenaiResponses { .. } | Protocol::Gemini { .. } => {
+                let protocol = descriptor.spec.protocol.word();
+                let reason = format!("The provider {name} speaks {protocol}, which this build does not speak.");
+                Err(not_ready(reason, "Name another provider in the agent's `model:`."))
+            }
         }
     }
 
@@ -126,7 +134,7 @@ fn most_input_tokens(body: &[u8]) -> u64 {
 }
 
 /// Of the canonical JSON of what is offered.
-fn offers_hash(request: &Request) -> Digest {
-    let offers = serde_json::to_value(&*request.offers).expect("offers have string keys and derive Serialize");
+fn offers_hash(offers: &[Offer]) -> Digest {
+    let offers = serde_json::to_value(offers).expect("offers have string keys and derive Serialize");
     Digest::of_json(&offers)
 }

@@ -54,7 +54,7 @@ impl<'a> Conversation<'a> {
 
     /// Whether this capability is offered.
     pub(super) fn may(&self, capability: &str) -> bool {
-        self.request.offers.iter().any(|offer| offer.capability.name().as_str() == capability)
+        self.request.tools.iter().any(|tool| tool.name == capability)
     }
 
     /// The uses of one capability.
@@ -64,14 +64,14 @@ impl<'a> Conversation<'a> {
 
     /// What the schema of an argument says of it, in words.
     pub(super) fn described(&self, capability: &str, argument: &str) -> Option<&str> {
-        let offer = self.request.offers.iter().find(|offer| offer.capability.name().as_str() == capability)?;
-        offer.input_schema["properties"][argument]["description"].as_str()
+        let tool = self.request.tools.iter().find(|tool| tool.name == capability)?;
+        tool.input_schema["properties"][argument]["description"].as_str()
     }
 
     /// The first argument that a capability needs.
     pub(super) fn first_argument(&self, capability: &str) -> String {
-        let offer = self.request.offers.iter().find(|offer| offer.capability.name().as_str() == capability);
-        let schema = offer.map(|offer| &offer.input_schema);
+        let tool = self.request.tools.iter().find(|tool| tool.name == capability);
+        let schema = tool.map(|tool| &tool.input_schema);
         let required = schema.and_then(|schema| schema["required"][0].as_str());
         let first = || schema?["properties"].as_object()?.keys().next().map(String::as_str);
         required.or_else(first).unwrap_or("text").to_owned()

@@ -4,6 +4,7 @@ use control::people::freeze;
 use domain::call::CallOutcome;
 use domain::control::Scope;
 use domain::principal::Caller;
+use models::Performed;
 use models::provider::ProviderError;
 use models::scripted::{Reply, Step};
 
@@ -72,11 +73,11 @@ async fn a_freeze_while_a_call_waits_for_a_place_stops_it() {
     let waiting = tokio::spawn(async move { other.perform(hurries, &receipts.1, &|_| ()).await });
     tokio::task::yield_now().await;
     freeze(&world.gate, &Caller::Admin, &Scope::All, "a drill").await.expect("it is frozen");
-    let (event, rows) = long.await.expect("it is cut off");
+    let Performed { event, rows, .. } = long.await.expect("it is cut off");
     let (CallOutcome::Stopped { why }, settlement) = ended(event) else { panic!("it is frozen") };
     assert!(why.contains("possibly billed") && settlement.worst_case, "{why}");
     assert!(changed(&rows).1.usd_micros > 0, "it is settled at its worst case");
-    let (event, rows) = waiting.await.expect("it ends");
+    let Performed { event, rows, .. } = waiting.await.expect("it ends");
     let CallOutcome::Stopped { why } = ended(event).0 else { panic!("it is frozen") };
     assert!(why.contains("a drill") && why.contains("was not asked"), "{why}");
     assert_eq!((world.script.seen().len(), changed(&rows).1), (1, usd_and_calls(0, 0)));
@@ -91,7 +92,7 @@ async fn a_call_that_finds_no_place_is_not_sent() {
     let door = world.door.clone();
     let long = tokio::spawn(async move { door.perform(waits, &receipts.0, &|_| ()).await });
     tokio::task::yield_now().await;
-    let (event, rows) = world.door.perform(hurries, &receipts.1, &|_| ()).await;
+    let Performed { event, rows, .. } = world.door.perform(hurries, &receipts.1, &|_| ()).await;
     let CallOutcome::Failed { error, retryable: true } = ended(event).0 else { panic!("there is one place") };
     assert!(error.contains("no place at the provider"), "{error}");
     assert_eq!((world.script.seen().len(), changed(&rows).1), (1, usd_and_calls(0, 0)));

@@ -4,8 +4,8 @@ use domain::call::CallOutcome;
 use domain::control::{ControlEvent, Scope};
 use domain::decision::RefusedBy;
 use domain::event::Event;
-use models::Prepared;
 use models::scripted::{Reply, Step};
+use models::{Performed, Prepared};
 
 use crate::world::{MODEL, PLAYED, World, changed, described, ended, usd_and_calls, world};
 
@@ -70,7 +70,7 @@ async fn a_receipt_of_another_intent_sends_nothing_and_releases_everything() {
     let (second, _other) = world.may(2).await;
     let held = changed(&first).0;
     let receipt = world.commit(second).await;
-    let (event, rows) = world.door.perform(ticket, &receipt, &|_| ()).await;
+    let Performed { event, rows, .. } = world.door.perform(ticket, &receipt, &|_| ()).await;
     let (outcome, settlement) = ended(event);
     assert!(matches!(outcome, CallOutcome::Failed { retryable: false, .. }), "{outcome:?}");
     assert_eq!(settlement.amounts, usd_and_calls(0, 0));
@@ -85,7 +85,7 @@ async fn a_freeze_between_decision_and_commit_stops_the_call() {
     let what = Scope::Agent { agent: "thinker".parse().unwrap() };
     world.control(ControlEvent::Frozen { what, reason: "a drill".to_owned(), by: "admin".to_owned() }).await;
     let receipt = world.commit(rows).await;
-    let (event, rows) = world.door.perform(ticket, &receipt, &|_| ()).await;
+    let Performed { event, rows, .. } = world.door.perform(ticket, &receipt, &|_| ()).await;
     let CallOutcome::Stopped { why } = ended(event).0 else { panic!("it is frozen") };
     assert!(why.contains("a drill"), "{why}");
     assert_eq!(changed(&rows).1, usd_and_calls(0, 0));
@@ -99,7 +99,7 @@ async fn a_change_that_does_not_touch_the_agent_lets_the_call_go_on() {
     let (person, groups) = ("ana".parse().unwrap(), Vec::new());
     world.control(ControlEvent::PersonAdded { person, groups }).await;
     let receipt = world.commit(rows).await;
-    let (event, _) = world.door.perform(ticket, &receipt, &|_| ()).await;
+    let Performed { event, .. } = world.door.perform(ticket, &receipt, &|_| ()).await;
     assert!(matches!(ended(event).0, CallOutcome::Answered { .. }));
 }
 
@@ -109,7 +109,7 @@ async fn a_node_that_slept_past_its_lease_does_not_send() {
     let (rows, ticket) = world.may(1).await;
     let receipt = world.commit(rows).await;
     world.clock.advance(30_000);
-    let (event, _) = world.door.perform(ticket, &receipt, &|_| ()).await;
+    let Performed { event, .. } = world.door.perform(ticket, &receipt, &|_| ()).await;
     let CallOutcome::Failed { error, retryable: true } = ended(event).0 else { panic!("the lease is over") };
     assert!(error.contains("lease"), "{error}");
     assert!(world.script.seen().is_empty());

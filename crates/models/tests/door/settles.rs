@@ -8,10 +8,10 @@ use domain::call::{CallOutcome, Stop};
 use domain::event::Event;
 use domain::id::Digest;
 use domain::message::{Content, Message, Origin, Role, Trust};
-use models::Prepared;
 use models::price::PriceTable;
 use models::provider::{Answer, Provider, ProviderError, Request, Sink, Usage};
 use models::scripted::{Reply, Scripted, Step};
+use models::{Performed, Prepared};
 use serde_json::{Value, json};
 
 use crate::world::{MODEL, PLAYED, call, changed, described, ended, hello, played_by, usd_and_calls, world};
@@ -28,7 +28,7 @@ async fn an_answer_is_settled_at_its_real_price() {
     assert_eq!((model.as_str(), max_output_tokens, scripted), ("claude-opus-4-7", 1000, true));
     assert!(held.usd_micros >= 25_000 && held.calls == 1 && spent == usd_and_calls(0, 0));
     let receipt = world.commit(rows).await;
-    let (event, rows) = world.door.perform(ticket, &receipt, &|_| ()).await;
+    let Performed { event, rows, .. } = world.door.perform(ticket, &receipt, &|_| ()).await;
     let sent = &world.script.seen()[0];
     assert_eq!(intent.arguments_hash, Digest::of(&world.script.body(sent)));
     let (outcome, settlement) = ended(event);
@@ -106,7 +106,13 @@ impl Provider for Other {
     async fn send(&self, _: &Request, _: Bytes, _: Sink<'_>) -> Result<Answer, ProviderError> {
         let message = Message::text(Role::Agent, Origin::Model, "Hello");
         let usage = Usage { output: self.0, raw: json!({"output_tokens": self.0}), ..Usage::default() };
-        Ok(Answer { message, stop: Stop::Done, usage, served_model: Some("claude-opus-4-8".to_owned()) })
+        Ok(Answer {
+            message,
+            stop: Stop::Done,
+            usage,
+            served_model: Some("claude-opus-4-8".to_owned()),
+            tail: Bytes::new(),
+        })
     }
 }
 
@@ -120,7 +126,7 @@ async fn a_pinned_revision_is_sent_and_another_model_that_answers_is_recorded() 
         matches!(rows.events.last(), Some(Event::ModelRequested { model, .. }) if model == "claude-opus-4-7-20260416")
     );
     let receipt = world.commit(rows).await;
-    let (_, settlement) = ended(world.door.perform(ticket, &receipt, &|_| ()).await.0);
+    let (_, settlement) = ended(world.door.perform(ticket, &receipt, &|_| ()).await.event);
     assert_eq!(settlement.served_model.as_deref(), Some("claude-opus-4-8"));
     assert_eq!((settlement.amounts.usd_micros, settlement.scripted), (9 * 25, false));
 }
@@ -152,7 +158,7 @@ async fn words_are_worth_no_more_trust_than_what_was_read() {
         let ask = world.ask(1, vec![read]);
         let Prepared::Go(rows, ticket) = world.door.prepare(&ask).await else { panic!("it may") };
         let receipt = world.commit(rows).await;
-        let (outcome, _) = ended(world.door.perform(ticket, &receipt, &|_| ()).await.0);
+        let (outcome, _) = ended(world.door.perform(ticket, &receipt, &|_| ()).await.event);
         let CallOutcome::Answered { message, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(message.parts[0].trust, trust);
     }

@@ -21,7 +21,7 @@ use domain::principal::{Autonomy, Caller, Link, Mode, Principal};
 use domain::session::Phase;
 use models::provider::Provider;
 use models::scripted::{Scripted, Step};
-use models::{Door, Parts, Prepared, Ticket};
+use models::{Door, Parts, Performed, Prepared, Ticket};
 
 /// A clock that stands still unless it is told.
 pub(crate) struct TestClock {
@@ -180,7 +180,7 @@ impl World {
     pub(crate) async fn once(&mut self, ordinal: u32) -> (CallOutcome, Settlement, Rows) {
         let (rows, ticket) = self.may(ordinal).await;
         let receipt = self.commit(rows).await;
-        let (event, rows) = self.door.perform(ticket, &receipt, &|_| ()).await;
+        let Performed { event, rows, .. } = self.door.perform(ticket, &receipt, &|_| ()).await;
         let (outcome, settlement) = ended(event);
         (outcome, settlement, rows)
     }

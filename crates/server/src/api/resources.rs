@@ -148,8 +148,11 @@ pub(crate) fn inventory(app: &App) -> Vec<Resource> {
     });
     let providers = registry.providers().map(|(_, entry)| {
         let (about, scripted) = match &entry.descriptor.spec.protocol {
-            Protocol::Anthropic { base_url, .. } => (format!("anthropic at {base_url}"), false),
             Protocol::Scripted { script } => (format!("scripted ({script})"), true),
+            protocol @ (Protocol::Anthropic { base_url, .. }
+            | Protocol::OpenaiChat { base_url, .. }
+            | Protocol::OpenaiResponses { base_url, .. }
+            | Protocol::Gemini { base_url, .. }) => (format!("{} at {base_url}", protocol.word()), false),
         };
         let provider = Descriptor::ModelProvider((*entry.descriptor).clone());
         Resource { scripted, ..resource(provider, entry, about) }

@@ -10,7 +10,7 @@ use data::commit::Log;
 use domain::clock::Stopwatch;
 use domain::id::{Digest, Name, SessionId};
 use domain::principal::{Autonomy, Link, Principal};
-use models::provider::{Provider, Request};
+use models::provider::{Options, Provider, Request};
 use models::scripted::{Reply, Scripted};
 use tokio::task::JoinSet;
 
@@ -120,8 +120,10 @@ fn request() -> Request {
         model: "small".to_owned(),
         instructions: "".into(),
         messages: Vec::new(),
-        offers: Vec::new().into(),
+        tools: Vec::new().into(),
         max_output_tokens: 1024,
+        options: Options::default(),
+        verbatim: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use domain::call::Stop;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use serde_json::{Map, Value};
@@ -19,6 +20,8 @@ pub(super) struct Decoder {
     started: bool,
     stopped: bool,
     blocks: BTreeMap<u64, Building>,
+    /// Uses that have begun.
+    uses: u32,
     stop: Option<String>,
     usage: Map<String, Value>,
     served_model: Option<String>,
@@ -30,6 +33,8 @@ struct Building {
     block: Map<String, Value>,
     /// Pieces of its `input`, JSON once they are together.
     input: String,
+    /// Which use of the answer it is, if it is one.
+    place: Option<u32>,
 }
 
 impl Decoder {
@@ -80,12 +85,8 @@ impl Decoder {
         let uses = parts.iter().any(|part| matches!(part.content, Content::Use { .. }));
         let message = Message { role: Role::Agent, parts };
         let stop = stop(self.stop.as_deref(), uses);
-        Ok(Answer {
-            message,
-            stop,
-            usage: usage::anthropic(&Value::Object(self.usage)),
-            served_model: self.served_model,
-        })
+        let (usage, served_model) = (usage::anthropic(&Value::Object(self.usage)), self.served_model);
+        Ok(Answer { message, stop, usage, served_model, tail: Bytes::new() })
     }
 
     fn start(&mut self, message: &Value) {
@@ -108,13 +109,19 @@ impl Decoder {
         let (Some(index), Some(block)) = (event["index"].as_u64(), event["content_block"].as_object()) else {
             return Err(rubbish("a block without an index or without content".to_owned()));
         };
+        let mut place = None;
         match block.get("type").and_then(Value::as_str) {
             Some("text") => say(each, Delta::Text, &event["content_block"]["text"]),
             Some("thinking") => say(each, Delta::Reasoning, &event["content_block"]["thinking"]),
-            Some("tool_use") => say(each, Delta::Use, &event["content_block"]["name"]),
+            Some("tool_use") => {
+                let text = |field: &str| event["content_block"][field].as_str().unwrap_or_default().to_owned();
+                place = Some(self.uses);
+                self.uses += 1;
+                each(Delta::UseStarted { index: self.uses - 1, id: text("id"), name: text("name") });
+            }
             _ => {}
         }
-        let building = Building { block: block.clone(), input: String::new() };
+        let building = Building { block: block.clone(), input: String::new(), place };
         match self.blocks.insert(index, building) {
             None => Ok(()),
             Some(_) => Err(rubbish(format!("block {index} begins twice"))),
@@ -138,7 +145,13 @@ impl Decoder {
             Some("signature_delta") => {
                 building.block.insert("signature".to_owned(), delta["signature"].clone());
             }
-            Some("input_json_delta") => building.input.push_str(delta["partial_json"].as_str().unwrap_or_default()),
+            Some("input_json_delta") => {
+                let piece = delta["partial_json"].as_str().unwrap_or_default();
+                building.input.push_str(piece);
+                if let Some(index) = building.place.filter(|_| !piece.is_empty()) {
+                    each(Delta::Arguments { index, piece: piece.to_owned() });
+                }
+            }
             Some("citations_delta") => building.cite(&delta["citation"]),
             _ => {} // added to the format later
         }

@@ -6,7 +6,7 @@ use domain::message::{Content, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::SCRIPTED_SIGNATURE;
-use crate::provider::Request;
+use crate::provider::{Request, Tool};
 
 /// The body for this request.
 pub fn encode(request: &Request) -> Vec<u8> {
@@ -35,14 +35,17 @@ fn mark() -> Value {
 }
 
 fn tools(request: &Request) -> Vec<Value> {
-    let mut offers: Vec<_> = request.offers.iter().collect();
-    offers.sort_by(|a, b| a.capability.name().cmp(b.capability.name()));
-    let tool = |offer: &&domain::capability::Offer| {
-        let mut schema = offer.input_schema.clone();
+    let mut tools: Vec<_> = request.tools.iter().collect();
+    tools.sort_by(|a, b| a.name.cmp(&b.name));
+    let tool = |tool: &&Tool| {
+        if let Some(raw) = &tool.raw {
+            return raw.clone();
+        }
+        let mut schema = tool.input_schema.clone();
         schema.sort_all_objects();
-        json!({"name": offer.capability.name().as_str(), "description": offer.description, "input_schema": schema})
+        json!({"name": tool.name, "description": tool.description, "input_schema": schema})
     };
-    offers.iter().map(tool).collect()
+    tools.iter().map(tool).collect()
 }
 
 /// What one side said until the other spoke: the format wants the sides to take turns.
