@@ -68,9 +68,10 @@ pub async fn at_rest(world: &World, node: &Node) -> Vec<String> {
         wrong.extend(tale::rest(tale).into_iter().map(|what| format!("{}: {what}", tale.id)));
     }
     world.watch.checked(3 * tales.len() as u64);
+    let behind = node.behind_others().await.unwrap_or_default();
     for (mail, session) in world.watch.all_accepted() {
         let tale = tales.iter().find(|tale| tale.id == session);
-        if !tale.is_some_and(|tale| tale.heard(&mail)) {
+        if !behind.contains(&mail) && !tale.is_some_and(|tale| tale.heard(&mail)) {
             wrong.push(format!("{session} has never received {mail}, which was accepted"));
         }
     }

@@ -1,7 +1,7 @@
 //! A node, wired as the server wires it: log, gate, doors, runtime. What differs is outside: the store, the model API
 //! and the upstream are the world's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use control::schedules::{self, Keeper};
 use control::{Checks, ControlError, Gate, apply, people};
 use data::commit::Log;
 use data::error::DataError;
+use data::rows::Head;
 use data::seal::Sealer;
-use data::store::HeadFilter;
+use data::store::{DueRow, HeadFilter};
 use domain::descriptor::{Descriptor, parse_file};
-use domain::id::{Name, SessionId, TraceId};
+use domain::id::{MailId, Name, SessionId, TraceId};
 use domain::mail::Start;
 use domain::principal::{Autonomy, Caller, Link, Principal};
 use domain::session::Phase;
@@ -29,6 +30,8 @@ const START_AGAIN: Duration = Duration::from_millis(100);
 const LONGEST_UNREST: Duration = Duration::from_secs(12 * 3600);
 /// The longest between two looks whether everything rests.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
+/// How much mail that is due is looked at: more than there ever is.
+const DUE: usize = 1_000;
 
 /// A node that lives.
 pub struct Node {
@@ -177,9 +180,35 @@ impl Node {
         let at_work = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
         let unfinished = self.log.heads(at_work).await?;
         let shards: Vec<_> = self.log.owned().into_keys().collect();
-        let due = self.log.due(&shards, self.log.clock().now(), None, 1).await?.rows;
-        let rests = self.runtime.awake().is_empty() && unfinished.is_empty() && due.is_empty();
+        let due = self.log.due(&shards, self.log.clock().now(), None, DUE).await?.rows;
+        let idle = self.runtime.awake().is_empty() && unfinished.is_empty();
+        let behind = if idle && !due.is_empty() { self.behind_others().await? } else { BTreeSet::new() };
+        let rests = idle && due.iter().all(|row| behind.contains(&row.id));
         Ok(if rests { Look::Rests } else { Look::Works })
+    }
+
+    /// Mail that is due and is not delivered: of its partition another session waits for somebody, and goes first.
+    pub(crate) async fn behind_others(&self) -> Result<BTreeSet<MailId>, DataError> {
+        let waits = HeadFilter { phases: vec![Phase::Suspended], ..HeadFilter::default() };
+        let first = self.log.heads(waits).await?;
+        let shards: Vec<_> = self.log.owned().into_keys().collect();
+        let due = self.log.due(&shards, self.log.clock().now(), None, DUE).await?.rows;
+        let behind = |row: &DueRow| {
+            let of_its = |head: &Head| head.partition.is_some() && head.partition == row.partition;
+            first.iter().any(|(session, head, _)| *session != row.session && of_its(head))
+        };
+        Ok(due.into_iter().filter(behind).map(|row| row.id).collect())
+    }
+
+    /// Who and what keeps it from resting.
+    pub(crate) async fn unrest(&self) -> String {
+        let at_work = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
+        let unfinished = self.log.heads(at_work).await.unwrap_or_default();
+        let unfinished: Vec<_> = unfinished.into_iter().map(|(session, head, _)| (session, head.phase)).collect();
+        let shards: Vec<_> = self.log.owned().into_keys().collect();
+        let due = self.log.due(&shards, self.log.clock().now(), None, 10).await.unwrap_or_default().rows;
+        let due: Vec<_> = due.into_iter().map(|row| (row.session, row.id, row.due)).collect();
+        format!("awake {:?}, unfinished {unfinished:?}, due {due:?}", self.runtime.awake())
     }
 
     /// Stops as the server stops.

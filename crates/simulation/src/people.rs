@@ -67,7 +67,12 @@ const SCRIPTS: [(u32, Asked); 7] = [
         1,
         (
             "keeper",
-            &["remember one & remember two | recall one", "calculate 2+3*4 & now", "recall two | remember three"],
+            &[
+                "remember one & remember two | recall one",
+                "calculate 2+3*4 & now",
+                "recall two | remember three",
+                "timer 90s & timer 20m | remember four",
+            ],
         ),
     ),
 ];

@@ -100,7 +100,7 @@ async fn live(world: &World, node: &Node, people: &mut People, left: &mut usize)
         let mut wrong = invariant::always(world, node).await;
         match people.chance().weighed(&[(24, 0), (4, 1), (1, 2), (1, 3)]) {
             1 if node.rests().await => wrong = in_calm(world, node).await,
-            1 => wrong.push("it never came to rest".to_owned()),
+            1 => wrong.push(format!("it never came to rest: {}", node.unrest().await)),
             2 => {
                 let drain = Duration::from_millis(people.chance().below(3_000) as u64);
                 node.stop(drain).await;
@@ -131,7 +131,7 @@ async fn finish(world: &World, node: &Node, people: &mut People) -> Vec<String> 
     world.life.endanger(0);
     for _ in 0..ANSWERS {
         if !node.rests().await {
-            return vec!["it never comes to rest in the calm".to_owned()];
+            return vec![format!("it never comes to rest in the calm: {}", node.unrest().await)];
         }
         let wrong = invariant::at_rest(world, node).await;
         if !wrong.is_empty() {
