@@ -16,6 +16,7 @@ pub mod invariant;
 pub mod life;
 pub mod node;
 pub mod people;
+mod place;
 pub mod provider;
 pub mod script;
 pub mod store;

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::chance::Chance;
 use crate::chronicle::Chronicle;
 use crate::life::{Boundary, Life, Side};
+use crate::place::Place;
 use crate::watch::Watch;
 use crate::weather::Sky;
 
@@ -53,6 +54,7 @@ enum Fate {
 /// The store around a store.
 pub struct Faulty {
     pub(crate) inner: Arc<dyn Store>,
+    pub(crate) place: Place,
     pub(crate) life: Arc<Life>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) sky: Arc<Sky>,
@@ -114,9 +116,10 @@ fn no(fate: Fate) -> StoreError {
 
 impl Faulty {
     /// A calm one, through which nothing can be owned.
-    pub(crate) fn reader(inner: Arc<dyn Store>) -> Self {
+    pub(crate) fn reader(inner: Arc<dyn Store>, place: Place) -> Self {
         Faulty {
             inner,
+            place,
             life: Arc::new(Life::new(0)),
             watch: Arc::default(),
             sky: Arc::default(),
@@ -124,6 +127,10 @@ impl Faulty {
             hold: Hold::default(),
             chronicle: None,
         }
+    }
+
+    async fn at<T>(&self, verb: impl Future<Output = T>) -> T {
+        self.place.at(verb).await
     }
 
     fn fate(&self, fates: &[Fate]) -> Option<Fate> {
@@ -156,7 +163,7 @@ impl Faulty {
     }
 
     async fn written(&self, batch: Batch) -> Result<Answer, StoreError> {
-        let answer = self.inner.commit(batch.clone()).await?;
+        let answer = self.at(self.inner.commit(batch.clone())).await?;
         let parts = batch.parts.into_iter().filter(|part| !answer.fenced.contains(&part.shard)).collect();
         self.watch.committed(&Batch { parts });
         self.follow().await;
@@ -171,11 +178,12 @@ impl Faulty {
 
     /// A batch that is still under way when its answer is given up.
     fn arrive_late(&self, batch: Batch) {
-        let (inner, watch, chronicle) = (self.inner.clone(), self.watch.clone(), self.chronicle.clone());
+        let (inner, place) = (self.inner.clone(), self.place.clone());
+        let (watch, chronicle) = (self.watch.clone(), self.chronicle.clone());
         let after = Duration::from_millis(self.chance.below(LATEST_MS) as u64);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            let landed = inner.commit(batch.clone()).await.is_ok_and(|answer| answer.fenced.is_empty());
+            let landed = place.at(inner.commit(batch.clone())).await.is_ok_and(|answer| answer.fenced.is_empty());
             if landed {
                 watch.fault("a commit lands after its answer was lost");
                 watch.committed(&batch);
@@ -232,15 +240,15 @@ impl Store for Faulty {
         if self.chronicle.is_none() {
             return Ok(Claimed { leases: Vec::new(), control_pos: Pos(0) });
         }
-        self.inner.claim(claim).await
+        self.at(self.inner.claim(claim)).await
     }
 
     async fn renew(&self, held: Vec<(Shard, Epoch)>) -> Result<Vec<Shard>, StoreError> {
-        self.inner.renew(held).await
+        self.at(self.inner.renew(held)).await
     }
 
     async fn release(&self, held: Vec<(Shard, Epoch)>) -> Result<(), StoreError> {
-        self.inner.release(held).await
+        self.at(self.inner.release(held)).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Answer, StoreError> {
@@ -269,7 +277,7 @@ impl Store for Faulty {
                 Err(lost())
             }
             Some(Fate::Fenced) => {
-                self.inner.claim(Claim { node: "another".to_owned(), shards: None }).await?;
+                self.at(self.inner.claim(Claim { node: "another".to_owned(), shards: None })).await?;
                 self.written(batch).await
             }
             Some(fate) => Err(no(fate)),
@@ -277,11 +285,11 @@ impl Store for Faulty {
     }
 
     async fn commit_control(&self, row: ControlRow) -> Result<ControlAnswer, StoreError> {
-        self.simple(self.inner.commit_control(row)).await
+        self.simple(self.at(self.inner.commit_control(row))).await
     }
 
     async fn post(&self, mail: Vec<MailRow>) -> Result<(), StoreError> {
-        self.mailed(self.inner.post(mail)).await
+        self.mailed(self.at(self.inner.post(mail))).await
     }
 
     async fn due(
@@ -292,7 +300,7 @@ impl Store for Faulty {
         limit: usize,
     ) -> Result<Due, StoreError> {
         self.read().await?;
-        self.inner.due(shards, now, after, limit).await
+        self.at(self.inner.due(shards, now, after, limit)).await
     }
 
     async fn mail(
@@ -303,7 +311,7 @@ impl Store for Faulty {
         limit: usize,
     ) -> Result<Vec<MailRow>, StoreError> {
         self.read().await?;
-        self.inner.mail(session, shard, now, limit).await
+        self.at(self.inner.mail(session, shard, now, limit)).await
     }
 
     async fn history(
@@ -313,98 +321,98 @@ impl Store for Faulty {
         from: HistoryFrom,
     ) -> Result<Option<History>, StoreError> {
         self.read().await?;
-        self.inner.history(session, shard, from).await
+        self.at(self.inner.history(session, shard, from)).await
     }
 
     async fn tail(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
         self.read().await?;
-        self.inner.tail(shard, after, limit).await
+        self.at(self.inner.tail(shard, after, limit)).await
     }
 
     async fn keys(&self, sessions: &[SessionId]) -> Result<Vec<KeyRow>, StoreError> {
         self.read().await?;
-        self.inner.keys(sessions).await
+        self.at(self.inner.keys(sessions)).await
     }
 
     async fn heads(&self, filter: &HeadFilter) -> Result<Vec<HeadRow>, StoreError> {
         self.read().await?;
-        self.inner.heads(filter).await
+        self.at(self.inner.heads(filter)).await
     }
 
     async fn counts(&self) -> Result<Vec<PhaseCount>, StoreError> {
         self.read().await?;
-        self.inner.counts().await
+        self.at(self.inner.counts()).await
     }
 
-    async fn backup_to(&self, to: &std::path::Path) -> Result<Option<u64>, StoreError> {
+    async fn backup_to(&self, to: &std::path::Path) -> Result<u64, StoreError> {
         self.read().await?;
-        self.inner.backup_to(to).await
+        self.at(self.inner.backup_to(to)).await
     }
 
     async fn text(&self, hash: Digest) -> Result<Option<String>, StoreError> {
         self.read().await?;
-        self.inner.text(hash).await
+        self.at(self.inner.text(hash)).await
     }
 
     async fn holdings(&self, shard: Shard) -> Result<Vec<HoldingRow>, StoreError> {
         self.read().await?;
-        self.inner.holdings(shard).await
+        self.at(self.inner.holdings(shard)).await
     }
 
     async fn draw(&self, draw: Draw) -> Result<i64, StoreError> {
-        self.simple(self.inner.draw(draw)).await
+        self.simple(self.at(self.inner.draw(draw))).await
     }
 
     async fn inbox(&self) -> Result<Vec<InboxItem>, StoreError> {
         self.read().await?;
-        self.inner.inbox().await
+        self.at(self.inner.inbox()).await
     }
 
     async fn recall(&self, agent: &Name, now: Timestamp, limit: usize) -> Result<Vec<MemoryRow>, StoreError> {
         self.read().await?;
-        self.inner.recall(agent, now, limit).await
+        self.at(self.inner.recall(agent, now, limit)).await
     }
 
     async fn forget(&self, what: Forget) -> Result<u64, StoreError> {
-        self.mailed(self.inner.forget(what)).await
+        self.mailed(self.at(self.inner.forget(what))).await
     }
 }
 
 #[async_trait]
 impl Views for Faulty {
     async fn cursor(&self, view: View, shard: Shard) -> Result<Pos, StoreError> {
-        self.inner.cursor(view, shard).await
+        self.at(self.inner.cursor(view, shard)).await
     }
 
     async fn apply_view(&self, batch: ViewBatch) -> Result<bool, StoreError> {
-        self.inner.apply_view(batch).await
+        self.at(self.inner.apply_view(batch)).await
     }
 
     async fn reset_view(&self, view: View) -> Result<(), StoreError> {
-        self.inner.reset_view(view).await
+        self.at(self.inner.reset_view(view)).await
     }
 
     async fn spend(&self, filter: &SpendFilter) -> Result<Vec<SpendRow>, StoreError> {
-        self.inner.spend(filter).await
+        self.at(self.inner.spend(filter)).await
     }
 
     async fn results(&self, filter: &ResultFilter) -> Result<Vec<ResultRow>, StoreError> {
-        self.inner.results(filter).await
+        self.at(self.inner.results(filter)).await
     }
 
     async fn leaves(&self, shard: Shard, after: Pos, limit: usize) -> Result<Vec<LeafRow>, StoreError> {
-        self.inner.leaves(shard, after, limit).await
+        self.at(self.inner.leaves(shard, after, limit)).await
     }
 
     async fn followed(&self, follower: &str) -> Result<Vec<(Shard, Pos)>, StoreError> {
-        self.inner.followed(follower).await
+        self.at(self.inner.followed(follower)).await
     }
 
     async fn follow(&self, follower: &str, to: &[(Shard, Pos)]) -> Result<(), StoreError> {
-        self.inner.follow(follower, to).await
+        self.at(self.inner.follow(follower, to)).await
     }
 
     async fn unfollow(&self, follower: &str) -> Result<(), StoreError> {
-        self.inner.unfollow(follower).await
+        self.at(self.inner.unfollow(follower)).await
     }
 }

@@ -4,17 +4,20 @@
 use std::sync::Arc;
 
 use data::commit::Log;
+use data::postgres::{self, PostgresStore, StoreUrl};
 use data::seal::Sealer;
 use data::sqlite::SqliteStore;
+use data::store::Store;
 use domain::clock::Clock;
 use gateway::ScriptedUpstream;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 
 use crate::chance::Chance;
 use crate::chronicle::Chronicle;
 use crate::clock::SimClock;
 use crate::life::Life;
 use crate::node::{self, Node};
+use crate::place::Place;
 use crate::provider::Wayward;
 use crate::store::{Faulty, Hold};
 use crate::upstream::upstream;
@@ -41,24 +44,41 @@ pub struct World {
     pub(crate) model: Arc<Wayward>,
 }
 
+/// How long a claim lasts on a server, whose clock goes on while simulated time stands still.
+const LEASE_MS: i64 = 3_600_000;
+
 /// Follows a store without ever owning a part of it.
 fn chronicle(reader: Faulty, clock: Arc<SimClock>) -> Chronicle {
     let runtime = Builder::new_current_thread().build().expect("a runtime without a driver starts");
     let sealer = Sealer::from_master(&[7; 32], clock.clone());
     let log = runtime.block_on(Log::open(Arc::new(reader), sealer, clock, "chronicle"));
-    Chronicle::new(log.expect("a store in memory answers"))
+    Chronicle::new(log.expect("a store without faults answers"))
 }
 
 impl World {
-    /// A calm world, in which the descriptors are applied and the people are known.
+    /// A calm world with its store in memory, in which the descriptors are applied and the people are known.
     pub fn new(seed: u64) -> Self {
-        let (life, watch, sky) = (Arc::new(Life::new(seed)), Arc::<Watch>::default(), Arc::<Sky>::default());
         let clock = Arc::new(SimClock::new(seed));
-        let inner = Arc::new(SqliteStore::in_memory(clock.clone()).expect("a store in memory opens"));
-        let chronicle = Arc::new(chronicle(Faulty::reader(inner.clone()), clock.clone()));
+        let store = SqliteStore::in_memory(clock.clone()).expect("a store in memory opens");
+        Self::on(seed, clock, (Arc::new(store), Place::Here))
+    }
+
+    /// The same with its store in a database that is empty; `outside` is the runtime that keeps the lines to it.
+    pub fn on_postgres(seed: u64, url: &StoreUrl, outside: &Handle) -> Self {
+        let clock = Arc::new(SimClock::new(seed));
+        let options = postgres::Options { lease_ms: LEASE_MS, shards: 1 };
+        let store = outside.block_on(PostgresStore::open_with(url, clock.clone(), options));
+        let store = store.expect("a server of the test's own takes a store");
+        Self::on(seed, clock, (Arc::new(store), Place::Outside(outside.clone())))
+    }
+
+    fn on(seed: u64, clock: Arc<SimClock>, (inner, place): (Arc<dyn Store>, Place)) -> Self {
+        let (life, watch, sky) = (Arc::new(Life::new(seed)), Arc::<Watch>::default(), Arc::<Sky>::default());
+        let chronicle = Arc::new(chronicle(Faulty::reader(inner.clone(), place.clone()), clock.clone()));
         let shared = || (life.clone(), watch.clone(), sky.clone());
         let store = Faulty {
             inner,
+            place,
             life: life.clone(),
             watch: watch.clone(),
             sky: sky.clone(),

@@ -101,21 +101,25 @@ impl Stage {
 
     /// One whose scripted model takes its time over each word.
     pub(crate) fn paced(pace_ms: u32) -> Stage {
-        let mut stage = Stage { dir: TempDir::new().unwrap(), server: None, pace_ms, store: None };
+        Stage::paced_on(pace_ms, None)
+    }
+
+    /// The same, with its log elsewhere, where that is said.
+    pub(crate) fn paced_on(pace_ms: u32, store: Option<String>) -> Stage {
+        let mut stage = Stage::stopped(store);
+        stage.pace_ms = pace_ms;
         stage.start();
         stage
     }
 
-    /// An empty directory, with no server on it yet.
-    pub(crate) fn stopped() -> Stage {
-        Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0, store: None }
+    /// An empty directory, with no server on it yet; its log may be elsewhere.
+    pub(crate) fn stopped(store: Option<String>) -> Stage {
+        Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0, store }
     }
 
     /// An empty server whose log is elsewhere.
     pub(crate) fn on(store: String) -> Stage {
-        let mut stage = Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0, store: Some(store) };
-        stage.start();
-        stage
+        Stage::paced_on(0, Some(store))
     }
 
     /// Another server on the same log, with the same key in a directory of its own.
