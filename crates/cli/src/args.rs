@@ -242,6 +242,9 @@ pub(crate) enum Command {
     Restore {
         /// The backup.
         file: PathBuf,
+        /// Put the log into this PostgreSQL database, which must have none: postgres://USER:PASSWORD@HOST/DATABASE.
+        #[arg(long, env = "OSTLER_STORE", value_name = "URL", hide_env_values = true)]
+        store: Option<String>,
     },
     /// Try an upgrade to this version on a copy of an older data directory, which is not touched.
     #[command(after_help = examples::UPGRADE)]

@@ -62,7 +62,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Unfreeze(what) => commands::stop::unfreeze(&global, &what).await,
         Command::Cost { by, since } => commands::cost::cost(&global, by, &since).await,
         Command::Backup { file, without_keys } => commands::backup::backup(&global, &file, without_keys).await,
-        Command::Restore { file } => commands::backup::restore(&global, &file),
+        Command::Restore { file, store } => commands::backup::restore(&global, &file, store.as_deref()).await,
         Command::Upgrade { rehearse } => commands::backup::rehearse(&global, &rehearse).await,
         Command::Audit(args::Audit::Verify) => commands::audit::verify(&global).await,
         Command::Person(person) => commands::people::person(&global, person).await,

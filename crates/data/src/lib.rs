@@ -20,3 +20,4 @@ pub mod trace;
 mod codec;
 mod column;
 mod retention;
+mod transfer;

@@ -16,6 +16,7 @@ mod pool;
 mod read;
 mod row;
 mod statement;
+mod transfer;
 mod url;
 mod view;
 mod write;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use domain::clock::{Clock, Timestamp};
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 
+pub use crate::postgres::transfer::restore;
 pub use crate::postgres::url::{StoreUrl, StoreUrlError};
 
 use crate::postgres::line::{Line, Purpose};
@@ -191,8 +193,8 @@ impl Store for PostgresStore {
         self.pool.write(|db| write::forget(db, &what)).await
     }
 
-    async fn backup_to(&self, _: &Path) -> Result<Option<u64>, StoreError> {
-        Ok(None)
+    async fn backup_to(&self, to: &Path) -> Result<u64, StoreError> {
+        transfer::copy(self.pool.url(), to).await
     }
 }
 

@@ -16,6 +16,7 @@ mod look;
 mod open;
 mod read;
 mod row;
+pub(crate) mod transfer;
 mod view;
 mod write;
 
@@ -219,8 +220,8 @@ impl Store for SqliteStore {
         self.write(move |db| write::forget(db, &what)).await
     }
 
-    async fn backup_to(&self, to: &Path) -> Result<Option<u64>, StoreError> {
-        self.engine.backup(to).await.map(Some)
+    async fn backup_to(&self, to: &Path) -> Result<u64, StoreError> {
+        self.engine.backup(to).await
     }
 }
 

@@ -115,8 +115,8 @@ pub trait Store: Views {
     async fn forget(&self, what: Forget) -> Result<u64, StoreError>;
 
     /// Copies the whole store, as it is at one instant, into a file that does not exist yet, while it goes on being
-    /// written to; answers its bytes. `None`: such a store is backed up with its own tools.
-    async fn backup_to(&self, to: &Path) -> Result<Option<u64>, StoreError>;
+    /// written to; answers its bytes. The file is a store of the embedded engine's, whatever this one is.
+    async fn backup_to(&self, to: &Path) -> Result<u64, StoreError>;
 }
 
 /// What kind of store this is.

@@ -158,7 +158,7 @@ async fn a_backup_is_the_store_at_one_instant_while_it_goes_on() {
     let to = backup.path().join("ostler.db");
     let copying = tokio::spawn({
         let (log, to) = (log.clone(), to.clone());
-        async move { log.backup_to(&to).await.unwrap().unwrap() }
+        async move { log.backup_to(&to).await.unwrap() }
     });
     let mut written = 200;
     while !copying.is_finished() {

@@ -29,7 +29,7 @@ const MANIFEST: &str = "manifest.json";
 /// How backups are written, so far.
 const BACKUP_FORMAT: u32 = 1;
 
-/// The store's file.
+/// The store's file: the embedded engine's, whatever the store is.
 const STORE: &str = "ostler.db";
 
 /// The checkpoints' file.
@@ -102,8 +102,7 @@ pub(crate) async fn prepare(log: &Log, data: &Path, with_keys: bool) -> anyhow::
         names.push(CHECKPOINTS.to_owned());
     }
     let store = aside.0.join(STORE);
-    let copied = log.backup_to(&store).await?;
-    copied.context("this store is kept by a database server: back it up with the server's own tools (pg_dump)")?;
+    log.backup_to(&store).await?;
     names.insert(0, STORE.to_owned());
     if with_keys {
         for name in key_files(data)? {

@@ -127,9 +127,11 @@ pub(super) const RESTORE: &str = "\
 Examples:
   ostler restore ostler.tar --data ./restored
   ostler up --data ./restored
+  OSTLER_STORE=postgres://ostler:PASSWORD@db.example/ostler ostler restore ostler.tar --data ./restored
 
 Everything is compared with the hashes of the backup's manifest. What happened after the backup is
-not in it: sessions go on from there, and writes that were under way then wait in the inbox.";
+not in it: sessions go on from there, and writes that were under way then wait in the inbox. A log
+that was in PostgreSQL can be restored into a directory, and the other way round.";
 
 pub(super) const UPGRADE: &str = "\
 Examples:

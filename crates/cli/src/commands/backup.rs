@@ -11,6 +11,7 @@ use server::rehearse::{Finding, Rehearsal};
 
 use crate::args::Global;
 use crate::client::{Client, Failure, Outcome};
+use crate::commands::store;
 use crate::output::{self, Busy};
 
 /// Writes a backup of the running server, and reads it again to see that it is whole.
@@ -61,23 +62,27 @@ async fn write(client: &Client, file: &Path, keys: bool) -> Outcome {
     Ok(())
 }
 
-/// Reads a backup back into an empty data directory.
-pub(crate) fn restore(global: &Global, file: &Path) -> Outcome {
+/// Reads a backup back into an empty data directory, and its log into a database, where one is named.
+pub(crate) async fn restore(global: &Global, file: &Path, store: Option<&str>) -> Outcome {
+    let store = store::named(store)?;
     let Some(dir) = &global.data else {
         return Err(Failure::Usage(
             "say where to: --data DIR, an empty directory or one that is not there yet".to_owned(),
         ));
     };
     let busy = Busy::with("restoring");
-    let manifest = server::backup::restore(file, dir)?;
+    let manifest = server::backup::restore(file, dir, store.as_ref()).await?;
     drop(busy);
     let keys =
         if manifest.holds_keys { "" } else { "\nit held no keys: put master.key and audit.key back there first" };
+    let (place, with) = match &store {
+        None => (dir.display().to_string(), ""),
+        Some(store) => (store.to_string(), " with the same --store"),
+    };
     let words = format!(
-        "{} holds {}, as it was at {}{keys}\n\
+        "{place} holds {}, as it was at {}{keys}\n\
          writes that were under way then are in doubt and wait in the inbox; nothing is sent again by itself\n\
-         next: ostler up --data {}",
-        dir.display(),
+         next: ostler up --data {}{with}",
         held(&manifest),
         manifest.at,
         dir.display()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -17,11 +18,18 @@ fn run(args: &[&str]) -> Said {
     ostler().args(args).output().unwrap().into()
 }
 
+/// `ostler restore`, not started yet.
+pub(crate) fn restore(file: &str, dir: &Path, store: Option<String>) -> Command {
+    let mut command = ostler();
+    command.args(["restore", file, "--data", shown(dir)]).envs(store.map(|store| ("OSTLER_STORE", store)));
+    command
+}
+
 fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn backed_up(stage: &Stage, more: &[&str]) -> String {
+pub(crate) fn backed_up(stage: &Stage, more: &[&str]) -> String {
     let file = stage.path("kept.tar").display().to_string();
     let said = stage.run(&[&["backup", &file][..], more].concat()).with_code(0);
     assert!(said.err.contains("keys"), "{said:?}");
@@ -30,9 +38,10 @@ fn backed_up(stage: &Stage, more: &[&str]) -> String {
 }
 
 /// A server on what was restored, with the demo's files beside it.
-fn restored(file: &str) -> Stage {
-    let mut stage = Stage::stopped();
-    let said = run(&["restore", file, "--data", shown(stage.dir())]).with_code(0);
+pub(crate) fn restored(file: &str, store: Option<String>) -> Stage {
+    let mut stage = Stage::stopped(store.clone());
+    let said: Said = restore(file, stage.dir(), store).output().unwrap().into();
+    let said = said.with_code(0);
     assert!(said.err.contains("in doubt") && said.err.contains("ostler up --data"), "{said:?}");
     stage.with_files();
     stage.start();
@@ -61,7 +70,7 @@ fn what_was_backed_up_while_work_went_on_verifies_and_goes_on_elsewhere() {
     let drafts = stage.path("drafts.jsonl");
     stage.stop();
 
-    let there = restored(&file);
+    let there = restored(&file, None);
     fs::copy(drafts, there.path("drafts.jsonl")).unwrap();
     assert_eq!(there.json(&["audit", "verify"])["ok"], true);
     assert_eq!(there.dearest()["id"], request["id"]);
@@ -83,7 +92,7 @@ fn a_write_that_was_under_way_is_in_doubt_after_a_restore_and_is_not_sent_again(
     let draft = until("the first draft is written", || stage.drafts().first().cloned());
     let file = backed_up(&stage, &[]);
     stage.kill();
-    let there = restored(&file);
+    let there = restored(&file, None);
     let doubt = until("the write is in doubt", || {
         let inbox = there.json(&["inbox"]);
         inbox.as_array().unwrap().iter().find(|item| item["item"] == "in_doubt").cloned()
@@ -100,7 +109,7 @@ fn a_backup_without_keys_says_so_and_opens_once_they_are_back() {
     let bytes = fs::read(&file).unwrap();
     let key = fs::read(stage.path("master.key")).unwrap();
     assert!(!bytes.windows(key.len()).any(|window| window == key));
-    let mut there = Stage::stopped();
+    let mut there = Stage::stopped(None);
     let said = run(&["restore", &file, "--data", shown(there.dir())]).with_code(0);
     assert!(said.err.contains("it held no keys"), "{said:?}");
     let refused: Said = there.up(&[]).output().unwrap().into();

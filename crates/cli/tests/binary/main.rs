@@ -6,6 +6,7 @@
 
 mod apply;
 mod backup;
+mod backup_postgres;
 mod bench;
 mod demo;
 mod events;

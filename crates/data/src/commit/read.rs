@@ -184,9 +184,9 @@ impl Log {
         Ok(self.store().counts().await?)
     }
 
-    /// Copies the store into a file that does not exist yet, while it goes on; answers its bytes. `None`: such a store
-    /// is backed up with its own tools.
-    pub async fn backup_to(&self, to: &Path) -> Result<Option<u64>, DataError> {
+    /// Copies the store into a file that does not exist yet, while it goes on; answers its bytes. The file is one of
+    /// the embedded engine's.
+    pub async fn backup_to(&self, to: &Path) -> Result<u64, DataError> {
         Ok(self.store().backup_to(to).await?)
     }
 

@@ -17,6 +17,9 @@ const MIGRATIONS: &[(u32, &str)] = &[(2, include_str!("../../migrations/postgres
 /// The newest format that this build knows.
 const FORMAT: u32 = 2;
 
+/// A backup has the embedded engine's form and is restored to either: both have the same tables in the same format.
+const _: () = assert!(FORMAT == crate::sqlite::FORMAT);
+
 /// The oldest format that a reader of what this build writes must know.
 const MIN_FORMAT: u32 = 2;
 
@@ -95,7 +98,7 @@ pub(super) async fn about(line: &Line, lease_ms: i64) -> Result<About, Fault> {
     })
 }
 
-async fn exists(line: &Line) -> Result<bool, Fault> {
+pub(super) async fn exists(line: &Line) -> Result<bool, Fault> {
     let row = line.client().query_one("SELECT to_regclass('ostler.meta') IS NOT NULL", &[]).await?;
     Ok(row.get(0))
 }
@@ -106,9 +109,14 @@ async fn format(line: &Line) -> Result<(u32, u32), Fault> {
     Ok((row.get::<_, i32>(0).unsigned_abs(), row.get::<_, i32>(1).unsigned_abs()))
 }
 
+/// Everything in the schema, empty.
+pub(super) fn schema() -> String {
+    let steps: Vec<_> = MIGRATIONS.iter().map(|(_, sql)| *sql).collect();
+    steps.join(";\n")
+}
+
 /// The whole schema and the first rows, in one transaction.
 async fn make(line: &Line, clock: &dyn Clock, options: Options) -> Result<(), Fault> {
-    let schema: Vec<_> = MIGRATIONS.iter().map(|(_, sql)| *sql).collect();
     let (store, now, shards, control) = (clock.random_u128(), clock.now().0, options.shards, Shard::CONTROL.0);
     let sql = format!(
         "BEGIN; CREATE SCHEMA ostler; {}; \
@@ -117,7 +125,7 @@ async fn make(line: &Line, clock: &dyn Clock, options: Options) -> Result<(), Fa
          INSERT INTO shard (shard, epoch, pos, expires, node) \
          SELECT n, 0, 0, 0, '' FROM generate_series(0, {shards} - 1) AS s (n) UNION ALL SELECT {control}, 0, 0, 0, ''; \
          COMMIT",
-        schema.join(";\n"),
+        schema(),
     );
     at_once(line, &sql).await
 }

@@ -31,6 +31,11 @@ impl Pool {
         Pool { url, place, places, idle: Mutex::default(), lanes }
     }
 
+    /// Where they lead.
+    pub(super) fn url(&self) -> &StoreUrl {
+        &self.url
+    }
+
     /// Reads. A connection that died while nobody looked is noticed when it is used: then another is tried, once.
     pub(super) async fn read<T, F>(&self, job: impl Fn(Arc<Line>) -> F) -> Result<T, StoreError>
     where

@@ -22,23 +22,34 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Copies what `from` leads to into a file of its own; answers its bytes. A file under the name is always whole.
 pub(super) fn copy(from: &mut Connection, to: &Path) -> Result<u64, StoreError> {
+    must_be_new(to)?;
+    let aside = aside(to);
+    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside);
+    made.map_err(|error| of_io(&error, &aside))?;
+    finish(pages(from, &aside).map_err(|fault| fault.at(&aside)), &aside, to)
+}
+
+/// A backup is never written over anything.
+pub(super) fn must_be_new(to: &Path) -> Result<(), StoreError> {
     if to.exists() {
         let why = "there is a file of this name already".to_owned();
         return Err(StoreError::Denied { path: to.to_owned(), why });
     }
-    let aside = aside(to);
-    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside);
-    made.map_err(|error| of_io(&error, &aside))?;
-    let copied = pages(from, &aside).map_err(|fault| fault.at(&aside)).and_then(|()| place(&aside, to));
-    if copied.is_err() {
-        match fs::remove_file(&aside) {
+    Ok(())
+}
+
+/// Puts what was made aside in its place, or away.
+pub(super) fn finish(made: Result<(), StoreError>, aside: &Path, to: &Path) -> Result<u64, StoreError> {
+    let placed = made.and_then(|()| place(aside, to));
+    if placed.is_err() {
+        match fs::remove_file(aside) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 tracing::warn!(%error, "half a backup was left behind")
             }
             Ok(()) | Err(_) => {}
         }
     }
-    copied
+    placed
 }
 
 /// The transaction holds the instant: what is committed later goes past it.
@@ -70,7 +81,7 @@ fn place(aside: &Path, to: &Path) -> Result<u64, StoreError> {
     Ok(bytes)
 }
 
-fn aside(to: &Path) -> PathBuf {
+pub(super) fn aside(to: &Path) -> PathBuf {
     let mut name = to.as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)

@@ -141,13 +141,18 @@ fn make(dir: &Path, path: &Path, clock: &dyn Clock, options: Options) -> Result<
     created.map_err(|error| of_io(&error, &aside))?;
     let filled = || -> Result<(), Fault> {
         let mut connection = Connection::open(&aside)?;
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        found(&connection)?;
         fill(&mut connection, clock, options.shards)?;
         connection.close().map_err(|(_, error)| Fault::from(error))
     };
     filled().map_err(|fault| fault.at(path))?;
     let placed = fs::rename(&aside, path).and_then(|()| File::open(dir)?.sync_all());
     placed.map_err(|error| of_io(&error, path))
+}
+
+/// Marks a file as ours.
+pub(super) fn found(connection: &Connection) -> Result<(), Fault> {
+    Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?)
 }
 
 /// The whole schema and the first rows, in one transaction.
@@ -167,7 +172,7 @@ fn fill(connection: &mut Connection, clock: &dyn Clock, shards: u16) -> Result<(
 }
 
 /// Brings an older file to this build's format, all steps or none, and leaves a note of it.
-fn migrate(connection: &mut Connection, path: &Path, clock: &dyn Clock) -> Result<(), Fault> {
+pub(super) fn migrate(connection: &mut Connection, path: &Path, clock: &dyn Clock) -> Result<(), Fault> {
     let found: u32 = connection.query_row("SELECT format FROM meta", [], |row| row.get(0))?;
     if found >= FORMAT {
         return Ok(());

@@ -139,7 +139,7 @@ impl Store for Faulty {
         self.inner.counts().await
     }
 
-    async fn backup_to(&self, to: &std::path::Path) -> Result<Option<u64>, StoreError> {
+    async fn backup_to(&self, to: &std::path::Path) -> Result<u64, StoreError> {
         self.inner.backup_to(to).await
     }
 

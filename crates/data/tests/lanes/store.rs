@@ -182,7 +182,7 @@ impl Store for Shelf {
         Err(busy())
     }
 
-    async fn backup_to(&self, _: &Path) -> Result<Option<u64>, StoreError> {
+    async fn backup_to(&self, _: &Path) -> Result<u64, StoreError> {
         Err(busy())
     }
 

@@ -1,27 +1,39 @@
-//! A backup read back into an empty data directory: whole, or not at all.
+//! A backup read back into an empty data directory, and its log, where that is wanted, into a database that has none:
+//! whole, or not at all.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use data::postgres::StoreUrl;
+use domain::clock::SystemClock;
 
-use super::{Manifest, archive};
+use super::{Manifest, STORE, archive};
 
-/// Restores a backup into a directory that is empty or not there yet. Nobody may work on it meanwhile.
+/// Restores a backup into a directory that is empty or not there yet; the log into this database, where one is named.
+/// Nobody may work on either meanwhile.
 ///
 /// # Errors
-/// One sentence that says what is wrong; the directory is as it was.
-pub fn restore(file: &Path, dir: &Path) -> anyhow::Result<Manifest> {
+/// One sentence that says what is wrong; the directory and the database are as they were.
+pub async fn restore(file: &Path, dir: &Path, store: Option<&StoreUrl>) -> anyhow::Result<Manifest> {
     must_be_empty(dir)?;
     let beside = beside(dir)?;
-    let restored = fill(file, &beside).and_then(|manifest| {
+    let restored = async {
+        let manifest = fill(file, &beside)?;
+        if let Some(url) = store {
+            let log = beside.join(STORE);
+            data::postgres::restore(url, &log, Arc::new(SystemClock)).await?;
+            fs::remove_file(&log).with_context(|| format!("{} could not be removed", log.display()))?;
+        }
         // Onto a directory only if that is empty.
         fs::rename(&beside, dir).with_context(|| format!("{} could not be put in place", dir.display()))?;
         sync(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
         Ok(manifest)
-    });
+    };
+    let restored = restored.await;
     if restored.is_err() {
         match fs::remove_dir_all(&beside) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
