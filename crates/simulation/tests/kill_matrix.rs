@@ -3,6 +3,7 @@
 //! was really done is counted in the upstream's own file, and for what happens inside, in the log.
 
 #![expect(clippy::unwrap_used, reason = "in a calm world every answer comes, and what is set up is known to be right")]
+#![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
 #[path = "../../data/tests/support/postgres.rs"]
 mod server;
