@@ -3,7 +3,7 @@
 
 use domain::descriptor::{ModelProvider, Protocol};
 
-use crate::price::PriceTable;
+use crate::price::{PriceTable, house};
 
 /// The id that is sent for a model: of a pinned revision, the one that it stands for. The provider's own `revisions`
 /// go before the table's dated ids; a script is never another revision.
@@ -20,7 +20,7 @@ pub fn pin(provider: &ModelProvider, model: &str, pinned_revision: Option<&str>)
         Protocol::Anthropic { .. }
         | Protocol::OpenaiChat { .. }
         | Protocol::OpenaiResponses { .. }
-        | Protocol::Gemini { .. } => PriceTable::compiled_in().revisions(model).unwrap_or_default(),
+        | Protocol::Gemini { .. } => PriceTable::compiled_in().revisions(house(provider), model).unwrap_or_default(),
     };
     let wanted = digits(pinned);
     let means = |id: &&String| id.as_str() == pinned || wanted.as_deref().is_some_and(|day| date_of(id) == Some(day));

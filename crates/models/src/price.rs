@@ -4,17 +4,20 @@
 mod table;
 
 use domain::budget::Amounts;
-use domain::descriptor::{ModelProvider, Prices};
+use domain::clock::Timestamp;
+use domain::descriptor::{ModelProvider, Prices, Protocol};
 use domain::id::Digest;
 use domain::money::UsdMicros;
 use serde_json::json;
 
-pub use table::PriceTable;
+pub use table::{Caching, PriceTable};
 
-use crate::provider::Usage;
+use crate::usage::Usage;
+
+const MILLION: u128 = 1_000_000;
 
 /// What a model costs, in micro-dollars per million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rates {
     /// Input neither read from nor written to a cache.
     pub input: u64,
@@ -26,14 +29,74 @@ pub struct Rates {
     pub cache_write_5m: u64,
     /// Input written to a cache for one hour.
     pub cache_write_1h: u64,
+    /// Sound in the input.
+    pub input_audio: u64,
+    /// Sound in the input, read from a cache.
+    pub cache_read_audio: u64,
+    /// Images in the input.
+    pub input_image: u64,
+    /// Sound in the output.
+    pub output_audio: u64,
+    /// Images in the output.
+    pub output_image: u64,
 }
 
 impl Rates {
     /// Nothing costs anything; somebody wrote so.
-    pub const FREE: Rates = Rates { input: 0, output: 0, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 };
+    pub const FREE: Rates = Rates {
+        input: 0,
+        output: 0,
+        cache_read: 0,
+        cache_write_5m: 0,
+        cache_write_1h: 0,
+        input_audio: 0,
+        cache_read_audio: 0,
+        input_image: 0,
+        output_audio: 0,
+        output_image: 0,
+    };
 
+    /// Every one of them.
+    pub fn all(&self) -> [u64; 10] {
+        [
+            self.input,
+            self.output,
+            self.cache_read,
+            self.cache_write_5m,
+            self.cache_write_1h,
+            self.input_audio,
+            self.cache_read_audio,
+            self.input_image,
+            self.output_audio,
+            self.output_image,
+        ]
+    }
+
+    /// Of text. Sound and images take so many bytes of a request that its length at this rate is far above what they
+    /// come to at theirs.
     fn dearest_input(&self) -> u64 {
         self.input.max(self.cache_read).max(self.cache_write_5m).max(self.cache_write_1h)
+    }
+
+    fn dearest_output(&self) -> u64 {
+        self.output.max(self.output_audio).max(self.output_image)
+    }
+
+    /// In millionths of a micro-dollar.
+    fn of(&self, usage: &Usage) -> u128 {
+        let parts = [
+            (usage.input, self.input),
+            (usage.output, self.output),
+            (usage.cache_read, self.cache_read),
+            (usage.cache_write_5m, self.cache_write_5m),
+            (usage.cache_write_1h, self.cache_write_1h),
+            (usage.input_audio, self.input_audio),
+            (usage.cache_read_audio, self.cache_read_audio),
+            (usage.input_image, self.input_image),
+            (usage.output_audio, self.output_audio),
+            (usage.output_image, self.output_image),
+        ];
+        parts.iter().map(|(tokens, rate)| u128::from(*tokens) * u128::from(*rate)).sum()
     }
 }
 
@@ -44,30 +107,45 @@ pub struct Price {
     pub rates: Rates,
     /// What the whole call costs once its input is longer than so many tokens.
     pub long: Option<(u64, Rates)>,
+    /// What a search of the web costs that the provider makes by itself, in micro-dollars.
+    pub web_search: u64,
     /// The hash of the table that says so.
     pub table: Digest,
 }
 
 impl Price {
-    /// What a call came to, rounded up to the next micro-dollar.
+    /// What a call came to, rounded up to the next micro-dollar. Another model that the provider asked by itself costs
+    /// what the table says of it; one that the table does not know costs what this one does.
     pub fn of(&self, usage: &Usage) -> Amounts {
-        let rates = self.rates_for(usage.all_input());
-        let parts = [
-            (usage.input.saturating_add(usage.input_audio).saturating_add(usage.input_image), rates.input),
-            (usage.all_output(), rates.output),
-            (usage.cache_read.saturating_add(usage.cache_read_audio), rates.cache_read),
-            (usage.cache_write_5m, rates.cache_write_5m),
-            (usage.cache_write_1h, rates.cache_write_1h),
-        ];
-        amounts(&parts, usage.total())
+        let others = usage.others.iter().map(|other| {
+            let price = PriceTable::compiled_in().last_price(&other.model).unwrap_or(*self);
+            price.exactly(&other.usage)
+        });
+        amounts(others.fold(self.exactly(usage), u128::saturating_add), usage.total())
+    }
+
+    /// What the same call would have come to if there were no caches.
+    pub fn uncached(&self, usage: &Usage) -> Amounts {
+        let audio = usage.input_audio.saturating_add(usage.cache_read_audio);
+        let text = usage.all_input().saturating_sub(audio).saturating_sub(usage.input_image);
+        let mut without = usage.clone();
+        (without.input, without.input_audio) = (text, audio);
+        (without.cache_read, without.cache_write_5m, without.cache_write_1h, without.cache_read_audio) = (0, 0, 0, 0);
+        self.of(&without)
+    }
+
+    fn exactly(&self, usage: &Usage) -> u128 {
+        let searches = u128::from(usage.web_searches) * u128::from(self.web_search) * MILLION;
+        self.rates_for(usage.all_input()).of(usage).saturating_add(searches)
     }
 
     /// What a call can come to at most.
     pub fn worst(&self, input_tokens: u64, output_tokens: u64) -> Amounts {
         let rates = self.rates_for(input_tokens);
         let input = rates.dearest_input().max(self.rates.dearest_input());
-        let output = rates.output.max(self.rates.output);
-        amounts(&[(input_tokens, input), (output_tokens, output)], input_tokens.saturating_add(output_tokens))
+        let output = rates.dearest_output().max(self.rates.dearest_output());
+        let whole = u128::from(input_tokens) * u128::from(input) + u128::from(output_tokens) * u128::from(output);
+        amounts(whole, input_tokens.saturating_add(output_tokens))
     }
 
     fn rates_for(&self, input_tokens: u64) -> &Rates {
@@ -78,22 +156,22 @@ impl Price {
     }
 }
 
-/// One request through a door, and what its tokens cost.
-fn amounts(parts: &[(u64, u64)], tokens: u64) -> Amounts {
-    let whole: u128 = parts.iter().map(|(tokens, rate)| u128::from(*tokens) * u128::from(*rate)).sum();
-    let usd_micros = i64::try_from(whole.div_ceil(1_000_000)).unwrap_or(i64::MAX);
+/// One request through a door, and what its tokens cost in millionths of a micro-dollar.
+fn amounts(whole: u128, tokens: u64) -> Amounts {
+    let usd_micros = i64::try_from(whole.div_ceil(MILLION)).unwrap_or(i64::MAX);
     Amounts { usd_micros, calls: 1, tokens: i64::try_from(tokens).unwrap_or(i64::MAX), ..Amounts::default() }
 }
 
-/// What a model of this provider costs: the provider's own prices where it has them, otherwise the table's.
+/// What a model of this provider costs now: the provider's own prices where it has them, otherwise the table's.
 ///
 /// # Errors
 /// When nobody says, with what to do about it.
-pub fn price_of(provider: &ModelProvider, model: &str) -> Result<Price, String> {
+pub fn price_of(provider: &ModelProvider, model: &str, now: Timestamp) -> Result<Price, String> {
     let name = &provider.metadata.name;
+    let table = PriceTable::compiled_in();
     match &provider.spec.prices {
-        Prices::Catalog => PriceTable::compiled_in().price(model).ok_or_else(|| {
-            let taken = PriceTable::compiled_in().taken();
+        Prices::Catalog => table.price(house(provider), model, now).ok_or_else(|| {
+            let taken = table.taken();
             format!(
                 "the price of {model} is not in the table of {taken}: say it under `prices:` of the provider {name}"
             )
@@ -105,12 +183,24 @@ pub fn price_of(provider: &ModelProvider, model: &str) -> Result<Price, String> 
     }
 }
 
+/// Who bills for what is sent to a provider: whoever is reached at its address; of an address that the table does not
+/// know, whose protocol it is. A script plays any of them: none.
+pub fn house(provider: &ModelProvider) -> Option<&str> {
+    let at = |base_url, otherwise| Some(PriceTable::compiled_in().house_at(base_url).unwrap_or(otherwise));
+    match &provider.spec.protocol {
+        Protocol::Anthropic { base_url, .. } => at(base_url, "anthropic"),
+        Protocol::OpenaiChat { base_url, .. } | Protocol::OpenaiResponses { base_url, .. } => at(base_url, "openai"),
+        Protocol::Gemini { base_url, .. } => at(base_url, "gemini"),
+        Protocol::Scripted { .. } => None,
+    }
+}
+
 /// Whether a model has a known price, for the control plane to ask.
 ///
 /// # Errors
 /// As [`price_of`].
 pub fn price_check(provider: &ModelProvider, model: &str) -> Result<(), String> {
-    price_of(provider, model).map(|_| ())
+    price_of(provider, model, Timestamp(0)).map(|_| ())
 }
 
 fn own_price(model: &str, price: &domain::descriptor::Price) -> Price {
@@ -118,28 +208,37 @@ fn own_price(model: &str, price: &domain::descriptor::Price) -> Price {
     let rates = match *price {
         domain::descriptor::Price::Free => Rates::FREE,
         domain::descriptor::Price::PerMillionTokens { input, output, cache_read, cache_write, cache_write_1h } => {
-            let written = cache_write.unwrap_or(input);
+            let (read, written) = (cache_read.unwrap_or(input), cache_write.unwrap_or(input));
             Rates {
                 input: rate(input),
                 output: rate(output),
-                cache_read: rate(cache_read.unwrap_or(input)),
+                cache_read: rate(read),
                 cache_write_5m: rate(written),
                 cache_write_1h: rate(cache_write_1h.unwrap_or(written)),
+                input_audio: rate(input),
+                cache_read_audio: rate(read),
+                input_image: rate(input),
+                output_audio: rate(output),
+                output_image: rate(output),
             }
         }
     };
-    let Rates { input, output, cache_read, cache_write_5m, cache_write_1h } = rates;
+    let web_search = if rates == Rates::FREE { 0 } else { table::DEAREST_SEARCH };
+    let Rates { input, output, cache_read, cache_write_5m, cache_write_1h, .. } = rates;
     let written_out = json!([model, input, output, cache_read, cache_write_5m, cache_write_1h]);
-    Price { rates, long: None, table: Digest::of_json(&written_out) }
+    Price { rates, long: None, web_search, table: Digest::of_json(&written_out) }
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::clock::Timestamp;
     use domain::descriptor::{self, Metadata, ModelProvider, ModelProviderSpec, Prices, Protocol};
     use domain::money::UsdMicros;
 
     use super::{Price, PriceTable, Rates, price_check, price_of};
-    use crate::provider::Usage;
+    use crate::usage::{Other, Usage};
+
+    const NOW: Timestamp = Timestamp(1_795_305_600_000);
 
     fn usage(input: u64, output: u64, cached: [u64; 3]) -> Usage {
         let [cache_read, cache_write_5m, cache_write_1h] = cached;
@@ -147,7 +246,7 @@ mod tests {
     }
 
     fn opus() -> Price {
-        PriceTable::compiled_in().price("claude-opus-4-7").unwrap()
+        PriceTable::compiled_in().price(None, "claude-opus-4-7", NOW).unwrap()
     }
 
     #[test]
@@ -167,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_long_input_costs_more_where_the_table_says_so() {
-        let haiku = PriceTable::compiled_in().price("claude-haiku-5-5").unwrap();
+        let haiku = PriceTable::compiled_in().price(None, "claude-haiku-5-5", NOW).unwrap();
         assert_eq!(haiku.of(&usage(100_000, 1000, [0; 3])).usd_micros, 10_000 + 500);
         assert_eq!(haiku.of(&usage(1, 1000, [100_000, 0, 0])).usd_micros, 5001 + 2500);
     }
@@ -175,7 +274,7 @@ mod tests {
     #[test]
     fn the_worst_case_is_never_below_what_the_same_tokens_can_cost() {
         for name in ["claude-opus-4-7", "claude-haiku-5-5"] {
-            let price = PriceTable::compiled_in().price(name).unwrap();
+            let price = PriceTable::compiled_in().price(None, name, NOW).unwrap();
             for input in [1, 999, 100_000, 100_001, 900_000] {
                 let worst = price.worst(input, 4096);
                 for cached in [[0, 0, 0], [input, 0, 0], [0, input, 0], [0, 0, input]] {
@@ -185,6 +284,33 @@ mod tests {
                 assert_eq!(worst.tokens, i64::try_from(input).unwrap() + 4096);
             }
         }
+    }
+
+    #[test]
+    fn sound_images_and_searches_have_their_own_price() {
+        let at = |house, model| PriceTable::compiled_in().price(Some(house), model, NOW).unwrap();
+        let heard = Usage { input: 100, input_audio: 1000, cache_read_audio: 1000, ..Usage::default() };
+        // 100 × 0.3 + 1000 × 1 + 1000 × 0.1
+        assert_eq!(at("gemini", "gemini-2.5-flash").of(&heard).usd_micros, 30 + 1000 + 100);
+        let drawn = Usage { output: 10, output_image: 1000, ..Usage::default() };
+        assert_eq!(at("gemini", "gemini-2.5-flash-image").of(&drawn).usd_micros, 25 + 30_000);
+        let searched = Usage { input: 1, web_searches: 3, ..Usage::default() };
+        assert_eq!(opus().of(&searched).usd_micros, 5 + 30_000);
+    }
+
+    #[test]
+    fn another_model_costs_what_it_costs() {
+        let adviser = |model: &str| Other { model: model.to_owned(), usage: usage(1000, 0, [0; 3]) };
+        let with = |model| Usage { others: vec![adviser(model)], ..usage(10, 0, [0; 3]) };
+        assert_eq!(opus().of(&with("claude-haiku-4-5")).usd_micros, 50 + 1000);
+        assert_eq!(opus().of(&with("nobody-knows")).usd_micros, 50 + 5000);
+        assert_eq!(opus().of(&with("nobody-knows")).tokens, 1010);
+    }
+
+    #[test]
+    fn without_caches_the_same_call_costs_its_input() {
+        let cached = usage(1000, 100, [10_000, 2000, 400]);
+        assert_eq!(opus().uncached(&cached), opus().of(&usage(13_400, 100, [0; 3])));
     }
 
     #[test]
@@ -220,18 +346,18 @@ mod tests {
         };
         let table = [("small".to_owned(), own), ("local".to_owned(), descriptor::Price::Free)];
         let provider = provider(Prices::Table(table.into()));
-        let price = price_of(&provider, "small").unwrap();
+        let price = price_of(&provider, "small", NOW).unwrap();
         assert_eq!(price.of(&usage(1, 1, [1, 1, 1])).usd_micros, 3 + 9 + 3 + 4 + 4);
         assert_ne!(price.table, PriceTable::compiled_in().hash());
-        assert_eq!(price_of(&provider, "local").unwrap().rates, Rates::FREE);
-        assert_eq!(price_of(&provider, "local").unwrap().of(&usage(9, 9, [9; 3])).tokens, 45);
+        assert_eq!(price_of(&provider, "local", NOW).unwrap().rates, Rates::FREE);
+        assert_eq!(price_of(&provider, "local", NOW).unwrap().of(&usage(9, 9, [9; 3])).tokens, 45);
         assert!(price_check(&provider, "claude-opus-4-7").unwrap_err().contains("lists no price of claude-opus-4-7"));
     }
 
     #[test]
     fn an_unknown_price_is_an_error_that_says_what_to_do() {
-        let error = price_check(&provider(Prices::Catalog), "gpt-4o").unwrap_err();
+        let error = price_check(&provider(Prices::Catalog), "gpt-0").unwrap_err();
         assert!(error.contains("2026-11-22") && error.contains("`prices:` of the provider anthropic"), "{error}");
-        assert_eq!(price_of(&provider(Prices::Catalog), "claude-opus-4-7"), Ok(opus()));
+        assert_eq!(price_of(&provider(Prices::Catalog), "claude-opus-4-7", NOW), Ok(opus()));
     }
 }

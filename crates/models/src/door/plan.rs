@@ -62,7 +62,7 @@ impl Door {
             spec.model.provider
         );
         let missing = |reason: String| not_ready(reason, &look);
-        let price = price_of(descriptor, &spec.model.name).map_err(missing)?;
+        let price = price_of(descriptor, &spec.model.name, self.inner.parts.clock.now()).map_err(missing)?;
         let model = pin(descriptor, &spec.model.name, spec.model.pinned_revision.as_deref()).map_err(missing)?;
         let provider = self.provider(descriptor)?;
         let request = Request {
