@@ -2,6 +2,7 @@
 //! before anything is asked.
 
 mod examples;
+mod onboard;
 mod options;
 mod word;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::id::Name;
 use domain::session::Phase;
 
+pub(crate) use onboard::{Onboard, With};
 pub(crate) use options::{
     AddWebhook, Audit, Bench, Demo, Events, Freeze, Heavy, Key, KeyKind, Person, Run, Say, Send, Shadow, Up, Webhook,
     What,
@@ -259,6 +261,9 @@ pub(crate) enum Command {
     /// Keys: of administrators, people and agents.
     #[command(subcommand, after_help = examples::KEY)]
     Key(Key),
+    /// Bring an agent that you have: print what to set, wait for its first call, and show it.
+    #[command(after_help = examples::ONBOARD)]
+    Onboard(Onboard),
     /// Print a one-time address of the console that signs a person in.
     #[command(after_help = examples::LOGIN)]
     Login {

@@ -39,6 +39,11 @@ pub(crate) fn person_key(data: &Path, person: &Name) -> PathBuf {
     data.join("people").join(format!("{person}.key"))
 }
 
+/// Where an agent's key is kept by `onboard`.
+pub(crate) fn agent_key(data: &Path, agent: &Name) -> PathBuf {
+    data.join("agents").join(format!("{agent}.key"))
+}
+
 impl Client {
     /// The server that the options, the environment or the data directory name.
     pub(crate) fn find(global: &Global) -> Outcome<Client> {

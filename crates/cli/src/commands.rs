@@ -11,6 +11,7 @@ pub(crate) mod get;
 pub(crate) mod heavy;
 pub(crate) mod inbox;
 pub(crate) mod init;
+pub(crate) mod onboard;
 pub(crate) mod people;
 pub(crate) mod ps;
 pub(crate) mod run;

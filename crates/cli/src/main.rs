@@ -68,6 +68,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Person(person) => commands::people::person(&global, person).await,
         Command::Key(key) => commands::people::key(&global, key).await,
         Command::Shadow(shadow) => commands::shadow::shadow(&global, shadow).await,
+        Command::Onboard(onboard) => commands::onboard::onboard(&global, onboard).await,
         Command::Login { person } => commands::people::login(&global, &person).await,
         Command::Bench(bench) => commands::bench::bench(&global, bench).await,
         Command::Heavy(heavy) => commands::heavy::heavy(&global, heavy).await,

@@ -222,6 +222,16 @@ Examples:
   ostler key list
   ostler key revoke 5b95cfbcf4d6";
 
+pub(super) const ONBOARD: &str = "\
+Examples:
+  ostler onboard my-agent --claude-code
+  eval \"$(ostler onboard my-agent --openai --print)\"   sets it in this shell
+  ostler onboard my-agent --mcp --print > .mcp.json
+  ostler onboard my-agent --anthropic --timeout 2m -o json
+
+The agent's code stays as it is: its SDK finds Ostler, and a key of the agent's, where it looks for its
+provider's. The key is made once and kept in the data directory; exit 1 if nobody called in time.";
+
 pub(super) const LOGIN: &str = "\
 Examples:
   ostler login ana                     open what it prints; it works once";

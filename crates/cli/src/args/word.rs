@@ -1,6 +1,7 @@
 //! Words that a person types, read into what they mean or refused with what may be typed instead.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use domain::control::ControlEvent;
@@ -51,6 +52,12 @@ impl FromStr for Since {
         let number = text.strip_suffix(['m', 'h', 'd']).and_then(|number| number.parse::<u32>().ok());
         number.map(|_| Since(text.to_owned())).ok_or_else(|| "write 30m, 24h or 7d".to_owned())
     }
+}
+
+/// A length of time: `90s`, `10m`, `1h`.
+pub(super) fn length(text: &str) -> Result<Duration, String> {
+    let ms = domain::clock::length_ms(text).and_then(|ms| u64::try_from(ms).ok());
+    ms.map(Duration::from_millis).ok_or_else(|| "write 90s, 10m or 1h".to_owned())
 }
 
 /// A session's phase.
@@ -111,6 +118,8 @@ mod tests {
 
     #[test]
     fn words_of_the_domain_are_read_or_listed() {
+        assert_eq!(length("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(length("10"), Err("write 90s, 10m or 1h".to_owned()));
         assert_eq!(phase("suspended"), Ok(Phase::Suspended));
         assert_eq!(phase("asleep"), Err("write ready, running, suspended, finished, failed or killed".to_owned()));
         assert_eq!(autonomy("autonomous"), Ok(Autonomy::Autonomous));

@@ -15,6 +15,7 @@ mod guide;
 mod hooks;
 mod identity;
 mod kill_matrix;
+mod onboard;
 mod postgres;
 #[path = "../../../data/tests/support/postgres.rs"]
 mod server;
