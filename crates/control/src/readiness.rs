@@ -71,7 +71,7 @@ pub fn missing(conditions: Vec<Condition>) -> Option<Condition> {
 
 /// What an agent's model needs: its provider, the provider's key, the pinned revision, a price.
 pub fn model(registry: &Registry, checks: &Checks, wanted: &Model) -> Vec<Condition> {
-    let Model { provider, name, pinned_revision, .. } = wanted;
+    let Model { provider, name, pinned_revision, allow, .. } = wanted;
     let Some(entry) = registry.provider(provider) else {
         let next = format!("ostler apply -f {provider}.yaml   # kind: ModelProvider, metadata.name: {provider}");
         return vec![lacks(format!("There is no ModelProvider named {provider}."), next)];
@@ -88,13 +88,14 @@ pub fn model(registry: &Registry, checks: &Checks, wanted: &Model) -> Vec<Condit
         );
         conditions.push(lacks(why, next));
     }
-    conditions.push(match (checks.price)(&entry.descriptor, name) {
+    let prices = std::iter::once(name).chain(allow).map(|name| match (checks.price)(&entry.descriptor, name) {
         Ok(()) => has(format!("The price of {name} is known.")),
         Err(why) => {
             let next = format!("ostler apply -f {provider}.yaml   # with spec.prices: {{{name}: …}}");
             lacks(format!("The price of {name} at {provider} is not known: {why}"), next)
         }
     });
+    conditions.extend(prices);
     conditions
 }
 

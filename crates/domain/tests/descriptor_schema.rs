@@ -30,7 +30,7 @@ fn everything() -> Vec<Value> {
     let agent = json!({
         "instructions": "Do it.",
         "model": {"provider": "p", "name": "m", "pinned_revision": "r", "max_output_tokens": 10,
-            "fallbacks": [{"provider": "q", "name": "m"}]},
+            "fallbacks": [{"provider": "q", "name": "m"}], "allow": ["m2"]},
         "memory": {"type": "persistent", "retention_days": 3, "scope": "agent"},
         "tools": ["mcp://gateway/a", "internal://now"],
         "budgets": caps,

@@ -6,10 +6,12 @@
 //! Ticket, Receipt ──▶ perform: recheck ▸ a place ▸ send (≤ 3 times, while nothing was said) ──▶ ModelAnswered, rows
 //! ```
 
+mod client;
 mod perform;
 mod plan;
 mod session;
 
+pub use client::ClientAct;
 pub use perform::{Came, Performed};
 pub use session::{Brief, Limits};
 
@@ -32,6 +34,7 @@ use tokio::sync::Semaphore;
 use crate::http;
 use crate::price::Price;
 use crate::provider::{Provider, Request};
+use client::{Wanted, lend};
 use plan::Plan;
 
 /// Where the secret of a name is found.
@@ -168,6 +171,10 @@ impl Door {
 
     /// Asks for a model's answer. Nothing leaves.
     pub async fn prepare(&self, ask: &Ask<ModelAct>) -> Prepared {
+        self.prepare_wanted(&lend(ask, Wanted::Own(&ask.act))).await
+    }
+
+    async fn prepare_wanted(&self, ask: &Ask<Wanted<'_>>) -> Prepared {
         // One registry from here to the answer: what is looked up in it is decided by it, and recorded as such.
         let (gate, registry) = (&self.inner.parts.gate, self.inner.parts.gate.registry());
         if let Some((rows, wait)) = gate.held(&registry, (ask.call, true), &ask.principal) {
@@ -208,7 +215,7 @@ impl Door {
 
     fn go(
         &self,
-        ask: &Ask<ModelAct>,
+        ask: &Ask<Wanted<'_>>,
         plan: Plan,
         (mut rows, holds, decided): (Rows, Vec<Hold>, DecidedAt),
     ) -> Prepared {
@@ -226,7 +233,7 @@ impl Door {
             intent,
             provider: plan.provider_name.clone(),
             model: plan.request.model.clone(),
-            messages: u32::try_from(ask.act.messages.len()).unwrap_or(u32::MAX),
+            messages: u32::try_from(ask.act.messages()).unwrap_or(u32::MAX),
             max_output_tokens: plan.request.max_output_tokens,
             scripted: plan.provider.is_scripted(),
         });
@@ -262,7 +269,7 @@ impl Door {
 }
 
 /// A refusal of the door's own: what it needs is not there.
-fn refuse(registry: &Registry, ask: &Ask<ModelAct>, refusal: Refusal) -> Prepared {
+fn refuse(registry: &Registry, ask: &Ask<Wanted<'_>>, refusal: Refusal) -> Prepared {
     let (control_pos, policy_set) = (registry.pos(), control::policy::policy_set());
     let decided = DecidedAt { control_pos, policy_set, policy_ids: Vec::new() };
     let (call, refused) = (ask.call, refusal.clone());

@@ -7,14 +7,37 @@
 //! deltas, Answer ──▶ AnswerWriter │ whole ──▶ what the client's SDK reads               Trouble ──▶ error_body
 //! ```
 
+mod blocks;
+mod chat;
+mod convert;
+mod event;
+mod field;
+mod listing;
+mod messages;
+mod openai;
+mod responses;
+mod splice;
+mod talk;
+mod thought;
 mod trouble;
+mod verbatim;
+mod weight;
+mod writer;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::message::Message;
+use serde_json::Value;
 
+pub use convert::{Converted, converted, speaks};
+pub use listing::{counted, estimated_tokens, listed};
 pub use trouble::{Trouble, error_body, error_event};
+pub use verbatim::verbatim;
+pub use weight::Weight;
+pub use writer::{AnswerWriter, keep_alive, whole};
 
-use crate::provider::{Answer, Delta, Options, Tool};
+use crate::provider::{Options, Tool};
 
 /// The API that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +75,10 @@ pub struct Incoming {
     pub options: Options,
     /// What the dialect says of its conversation: calls with the same hint belong together.
     pub hint: Option<String>,
+    /// What it weighs beside its bytes.
+    pub weight: Weight,
+    /// The body as JSON.
+    parsed: Arc<Value>,
 }
 
 /// A body that cannot be read.
@@ -75,64 +102,67 @@ pub struct Stamp {
     pub created: i64,
 }
 
-/// Reads what a client sent. `headers` are all of its headers; those of the dialect's own are kept.
+/// Headers of the dialects' own that a provider is to see.
+const KEPT: [&str; 3] = ["anthropic-beta", "anthropic-version", "openai-beta"];
+/// Headers in which clients name their conversation.
+const CONVERSATION: [&str; 4] = ["x-claude-code-session-id", "session_id", "session-id", "conversation_id"];
+
+/// Reads what a client sent. `headers` are all of its headers, names in small letters; those of the dialect's own are
+/// kept.
 ///
 /// # Errors
 /// When it is not the dialect, or asks for what cannot be governed.
 pub fn read(dialect: Dialect, body: Bytes, headers: &[(String, String)]) -> Result<Incoming, Malformed> {
-    let _ = (dialect, body, headers);
-    Err(Malformed { field: "body".to_owned(), reason: "no dialect can be read yet".to_owned() })
-}
-
-/// The body for a provider that speaks the client's own dialect: every byte as the client sent it, but for the model,
-/// the output cap, what makes a stream tell its usage and, with `mark`, cache marks where the client has none.
-pub fn verbatim(incoming: &Incoming, model: &str, max_output_tokens: u32, mark: bool) -> Bytes {
-    let _ = (model, max_output_tokens, mark);
-    incoming.body.clone()
-}
-
-/// Writes an answer as it comes, as a stream of the client's dialect. What a provider of the same dialect said
-/// ([`Delta::Raw`] and the answer's tail) is handed on as it is.
-#[derive(Debug)]
-pub struct AnswerWriter {
-    dialect: Dialect,
-    stamp: Stamp,
-}
-
-impl AnswerWriter {
-    /// For the answer to this request.
-    pub fn new(incoming: &Incoming, stamp: Stamp) -> Self {
-        AnswerWriter { dialect: incoming.dialect, stamp }
+    let parsed: Value =
+        serde_json::from_slice(&body).map_err(|error| Malformed::at("body", format!("no JSON: {error}")))?;
+    if !parsed.is_object() {
+        return Err(Malformed::at("body", "expected a JSON object"));
     }
-
-    /// What is sent for this delta; may be empty.
-    pub fn delta(&mut self, delta: &Delta) -> Bytes {
-        let _ = (delta, self.dialect, &self.stamp);
-        Bytes::new()
+    said_once(&body)?;
+    let mut incoming = match dialect {
+        Dialect::Messages => messages::read::read(&parsed),
+        Dialect::Chat => chat::read::read(&parsed),
+        Dialect::Responses => responses::read::read(&parsed),
+    }?;
+    let named = CONVERSATION.iter().find_map(|name| headers.iter().find(|(header, _)| header == name));
+    if let Some((_, conversation)) = named {
+        incoming.hint = Some(conversation.clone());
     }
+    incoming.headers = headers.iter().filter(|(name, _)| KEPT.contains(&name.as_str())).cloned().collect();
+    (incoming.body, incoming.parsed) = (body, Arc::new(parsed));
+    Ok(incoming)
+}
 
-    /// What ends the stream, once the outcome is committed.
-    pub fn finish(&mut self, answer: &Answer) -> Bytes {
-        let _ = answer;
-        Bytes::new()
+/// A field that is there twice is read by some as the first and by others as the second: what is decided upon would
+/// not be what is done.
+fn said_once(body: &[u8]) -> Result<(), Malformed> {
+    let unreadable = |error: serde_json::Error| Malformed::at("body", format!("no JSON: {error}"));
+    let splice::Fields(fields) = serde_json::from_slice(body).map_err(unreadable)?;
+    let mut names: Vec<_> = fields.into_iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Malformed::at(&pair[0], "it is there twice")),
+        None => Ok(()),
     }
 }
 
-/// The whole answer, for a client that wants no stream.
-pub fn whole(incoming: &Incoming, stamp: &Stamp, answer: &Answer) -> Bytes {
-    let _ = (incoming, stamp, answer);
-    Bytes::new()
-}
-
-/// What keeps a client of this dialect waiting, while nothing is said.
-pub fn keep_alive(dialect: Dialect) -> Bytes {
-    Bytes::from_static(match dialect {
-        Dialect::Messages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
-        Dialect::Chat | Dialect::Responses => b": waiting\n\n",
-    })
-}
-
-/// The input tokens of a request, as far as its length tells: an estimate, for a provider that does not count.
-pub fn estimated_tokens(incoming: &Incoming) -> u64 {
-    (incoming.body.len() as u64).div_ceil(4)
+impl Incoming {
+    /// Nothing said, in a dialect.
+    fn blank(dialect: Dialect) -> Self {
+        Incoming {
+            dialect,
+            body: Bytes::new(),
+            headers: Vec::new(),
+            model: String::new(),
+            stream: false,
+            max_output_tokens: None,
+            instructions: String::new(),
+            messages: Vec::new(),
+            tools: Vec::new(),
+            options: Options::default(),
+            hint: None,
+            weight: Weight::default(),
+            parsed: Arc::new(Value::Null),
+        }
+    }
 }

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use control::Registry;
 use domain::budget::Amounts;
-use domain::call::{Ask, ModelAct};
-use domain::capability::Offer;
+use domain::call::Ask;
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{ModelProvider, Protocol};
 use domain::id::{Digest, Name};
+use serde_json::{Value, json};
 
 use super::Door;
+use super::client::{Speech, Wanted};
 use crate::http::AnthropicHttp;
 use crate::pin::pin;
 use crate::price::{Price, price_of};
-use crate::provider::{Options, Provider, Request, Tool};
+use crate::provider::{Provider, Request, Tool};
 use crate::scripted::Scripted;
 
 /// The script that is built in.
@@ -40,7 +41,7 @@ pub(super) struct Plan {
 }
 
 impl Door {
-    pub(super) fn plan(&self, registry: &Registry, ask: &Ask<ModelAct>) -> Result<Plan, Refusal> {
+    pub(super) fn plan(&self, registry: &Registry, ask: &Ask<Wanted<'_>>) -> Result<Plan, Refusal> {
         let link = &ask.principal.link;
         let entry = registry.revision(&link.agent, link.revision).ok_or_else(|| {
             let reason =
@@ -62,26 +63,26 @@ impl Door {
             spec.model.provider
         );
         let missing = |reason: String| not_ready(reason, &look);
-        let price = price_of(descriptor, &spec.model.name, self.inner.parts.clock.now()).map_err(missing)?;
-        let model = pin(descriptor, &spec.model.name, spec.model.pinned_revision.as_deref()).map_err(missing)?;
+        let model_name = ask.act.model(&spec.model);
+        let price = price_of(descriptor, model_name, self.inner.parts.clock.now()).map_err(missing)?;
+        // A pin is of the agent's own model.
+        let pinned = spec.model.pinned_revision.as_deref().filter(|_| model_name == spec.model.name);
+        let model = pin(descriptor, model_name, pinned).map_err(missing)?;
         let provider = self.provider(descriptor)?;
-        let request = Request {
-            agent: link.agent.clone(),
+        let request = ask.act.request(Speech {
+            agent: &link.agent,
+            provider: descriptor,
             model,
-            instructions: Arc::clone(spec.instructions.text()),
-            messages: ask.act.messages.clone(),
-            tools: ask.act.offers.iter().map(Tool::from).collect(),
+            instructions: spec.instructions.text(),
             max_output_tokens: spec.model.max_output_tokens,
-            options: Options::default(),
-            verbatim: None,
-        };
+        })?;
         let body = provider.body(&request);
-        let worst = price.worst(most_input_tokens(&body), request.max_output_tokens.into());
+        let worst = price.worst(most_input_tokens(&body, ask.act.beside_bytes()), request.max_output_tokens.into());
         Ok(Plan {
             provider_name: spec.model.provider.clone(),
-            model_name: spec.model.name.clone(),
+            model_name: model_name.to_owned(),
             concurrent: descriptor.spec.concurrent,
-            offers_hash: offers_hash(&ask.act.offers),
+            offers_hash: offers_hash(&ask.act, &request),
             provider,
             request,
             body,
@@ -129,12 +130,22 @@ fn not_ready(reason: String, next: &str) -> Refusal {
 }
 
 /// The most tokens that the provider can count for this body, from its length: no tokenizer of the provider's is public.
-fn most_input_tokens(body: &[u8]) -> u64 {
-    (body.len() as u64).div_ceil(BYTES_PER_TOKEN).saturating_add(PROVIDER_OVERHEAD)
+fn most_input_tokens(body: &[u8], (not_words, on_top): (u64, u64)) -> u64 {
+    let words = (body.len() as u64).saturating_sub(not_words);
+    words.div_ceil(BYTES_PER_TOKEN).saturating_add(PROVIDER_OVERHEAD).saturating_add(on_top)
 }
 
 /// Of the canonical JSON of what is offered.
-fn offers_hash(offers: &[Offer]) -> Digest {
-    let offers = serde_json::to_value(offers).expect("offers have string keys and derive Serialize");
+fn offers_hash(wanted: &Wanted<'_>, request: &Request) -> Digest {
+    let offers = match wanted {
+        Wanted::Own(act) => serde_json::to_value(&*act.offers).expect("offers have string keys and derive Serialize"),
+        Wanted::Client(_) => request.tools.iter().map(client_tool).collect(),
+    };
     Digest::of_json(&offers)
+}
+
+/// A client's own tool: as it defines it, or as it is said to a provider that speaks another protocol.
+fn client_tool(tool: &Tool) -> Value {
+    let said = || json!({"name": tool.name, "description": tool.description, "input_schema": tool.input_schema});
+    tool.raw.clone().unwrap_or_else(said)
 }

@@ -20,6 +20,8 @@ pub struct Model {
     pub name: String,
     /// The revision it is held to; `None`: whatever the provider serves.
     pub pinned_revision: Option<String>,
+    /// Other models of the same provider that a client may ask for by name.
+    pub allow: Vec<String>,
     /// What it may say at most in one answer, in tokens.
     pub max_output_tokens: u32,
     /// Who is asked, in this order, when the one before surely did not answer.
@@ -87,8 +89,12 @@ impl Shape for Chain {
 
 const FALLBACKS: Field<Chain> =
     Field::new("fallbacks", "At most 3 models that are asked, in order, when the one before surely did not answer.");
+const ALLOW: Field<Vec<Word>> = Field::new(
+    "allow",
+    "Other models of the provider that a client may ask for by name; what else it asks for is answered by `name`.",
+);
 const MODEL_FIELDS: Mapping = Mapping {
-    rows: &[PROVIDER.row(), MODEL_NAME.row(), PINNED.row(), MAX_OUTPUT.row(), FALLBACKS.row()],
+    rows: &[PROVIDER.row(), MODEL_NAME.row(), PINNED.row(), MAX_OUTPUT.row(), FALLBACKS.row(), ALLOW.row()],
     not_yet: &["small_first", "on_drift"],
 };
 
@@ -100,6 +106,7 @@ impl Shape for Model {
         let pinned = fields.optional(&PINNED, reading);
         let max = fields.optional(&MAX_OUTPUT, reading);
         let fallbacks = fields.optional(&FALLBACKS, reading);
+        let allow = fields.optional(&ALLOW, reading);
         let (provider, name) = (provider?, name?.0);
         let fallbacks = fallbacks?.map(|Chain(chain)| chain).unwrap_or_default();
         if let Some(reason) = asked_twice(&fallbacks, (&provider, &name)) {
@@ -110,6 +117,7 @@ impl Shape for Model {
             provider,
             name,
             fallbacks,
+            allow: allow?.unwrap_or_default().into_iter().map(|Word(name)| name).collect(),
             pinned_revision: pinned?.map(|Word(word)| word),
             max_output_tokens: max?.map_or(DEFAULT_MAX_OUTPUT_TOKENS, |Whole(tokens)| tokens as u32),
         })
@@ -117,12 +125,14 @@ impl Shape for Model {
 
     fn write(&self) -> Value {
         let pinned = self.pinned_revision.clone().map(Word);
+        let allow: Vec<_> = self.allow.iter().cloned().map(Word).collect();
         Writer::default()
             .put(&PROVIDER, &self.provider)
             .put(&MODEL_NAME, &Word(self.name.clone()))
             .put_some(&PINNED, pinned.as_ref())
             .put(&MAX_OUTPUT, &Whole(self.max_output_tokens.into()))
             .put_some(&FALLBACKS, (!self.fallbacks.is_empty()).then(|| Chain(self.fallbacks.clone())).as_ref())
+            .put_some(&ALLOW, (!allow.is_empty()).then_some(&allow))
             .done()
     }
 

@@ -1,0 +1,4 @@
+//! OpenAI Chat Completions, as a client speaks it.
+
+pub(super) mod read;
+pub(super) mod write;

@@ -1,0 +1,4 @@
+//! Anthropic Messages, as a client speaks it.
+
+pub(super) mod read;
+pub(super) mod write;
