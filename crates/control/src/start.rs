@@ -69,5 +69,5 @@ pub fn start(registry: &Registry, agent: &Name, what: For<'_>) -> Result<Start, 
         autonomy: registry.autonomy(agent, entry.revision).unwrap_or(Autonomy::Shadow),
     };
     let case = case.or_else(|| input.and_then(said));
-    Ok(Start { principal, key, trace: TraceId(session.as_u128()), case, partition })
+    Ok(Start { principal, key, trace: TraceId(session.as_u128()), case, partition, attached: false })
 }

@@ -6,12 +6,13 @@ use domain::call::{ApprovalRequest, ApprovalVerdict, Settlement};
 use domain::clock::Timestamp;
 use domain::decision::{DecidedAt, Refusal};
 use domain::id::{CallId, Digest, MailId, Name, Seq, SessionId};
+use domain::message::Role;
 use domain::principal::{Link, Mode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::record::Record;
-use crate::trace::{Attempt, CallResult, CapabilityCall, Consent, ModelCall, Resolved, Said, State, Trace, What};
+use crate::trace::{Attempt, CallResult, CapabilityCall, Consent, ModelCall, Resolved, Said, State, Step, Trace, What};
 
 mod origin;
 mod text;
@@ -81,10 +82,13 @@ pub struct Explanation {
 /// What was asked of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RootIntent {
-    /// The person; `None`: a trigger or an administrator.
+    /// The person; `None`: a trigger, an administrator, or a client.
     pub from: Option<Name>,
-    /// The mail that brought it.
-    pub mail: MailId,
+    /// The agent whose key the client that asked showed, where one keeps the loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_of: Option<Name>,
+    /// The mail that brought it; a client's request is none.
+    pub mail: Option<MailId>,
     /// What it says.
     pub text: String,
     /// When it was received.
@@ -213,7 +217,8 @@ impl Explanation {
         if self.intent.is_none() {
             missing.push("no message stands before this call: there is no intent that it goes back to".to_owned());
         }
-        if self.of == "capability" && self.asked_by.is_none() {
+        let by_client = self.intent.as_ref().is_some_and(|intent| intent.key_of.is_some());
+        if self.of == "capability" && self.asked_by.is_none() && !by_client {
             missing.push("no model call in the record asked for it".to_owned());
         }
         if self.decided.is_none() && !matches!(self.state, State::Wanted | State::Dropped | State::Refused) {
@@ -247,12 +252,11 @@ fn bare(call: CallId, trace: &Trace, index: usize) -> Explanation {
             .unwrap_or(index),
         _ => index,
     };
-    let intent = trace.steps[..before].iter().rev().find_map(|step| match &step.what {
-        What::Message { from, mail, text, .. } => {
-            let (from, mail, text) = (from.clone(), mail.clone(), text.clone());
-            Some(RootIntent { from, mail, text, at: step.at, seq: step.seq })
-        }
-        _ => None,
+    let intent = trace.steps[..before].iter().rev().find_map(|step| intent(trace, step));
+    let intent = intent.or_else(|| {
+        // A client that uses capabilities only says no more than that.
+        let What::Capability(called) = &step.what else { return None };
+        trace.attached.then(|| client_intent(trace, step, format!("used {}", called.name)))
     });
     Explanation {
         call,
@@ -283,6 +287,25 @@ fn bare(call: CallId, trace: &Trace, index: usize) -> Explanation {
         resolved: false,
         missing: Vec::new(),
     }
+}
+
+/// What a step asks of the agent, if it does.
+fn intent(trace: &Trace, step: &Step) -> Option<RootIntent> {
+    match &step.what {
+        What::Message { from, mail, text, .. } => {
+            let (from, mail, text) = (from.clone(), Some(mail.clone()), text.clone());
+            Some(RootIntent { from, key_of: None, mail, text, at: step.at, seq: step.seq })
+        }
+        What::Client(told) => {
+            let asked = told.said.iter().rfind(|message| message.role == Role::Person);
+            asked.map(|message| client_intent(trace, step, message.text.clone()))
+        }
+        _ => None,
+    }
+}
+
+fn client_intent(trace: &Trace, step: &Step, text: String) -> RootIntent {
+    RootIntent { from: None, key_of: Some(trace.agent.clone()), mail: None, text, at: step.at, seq: step.seq }
 }
 
 fn words(model: &ModelCall) -> String {

@@ -14,7 +14,7 @@ use domain::clock::Timestamp;
 use domain::decision::{DecidedAt, Refusal, Wait};
 use domain::event::{Intent, Resolution};
 use domain::id::{CallId, Digest, MailId, Name, Pos, Seq, SessionId, TraceId};
-use domain::message::{Origin, Trust};
+use domain::message::{Origin, Role, Trust};
 use domain::principal::{Autonomy, Link, Mode};
 use domain::session::Phase;
 use serde::{Deserialize, Serialize};
@@ -24,12 +24,13 @@ use crate::record::Record;
 use crate::spend::Tally;
 
 mod calls;
+mod client;
 mod fold;
 mod text;
 mod transcript;
 mod tree;
 
-pub use text::asker;
+pub use text::{asker, speaker};
 pub(crate) use text::{cost as spoken_cost, instant as spoken_instant, one_line};
 pub use transcript::render_transcript;
 pub use tree::render_tree;
@@ -57,6 +58,9 @@ pub struct Trace {
     pub key: String,
     /// The shadow case it works on.
     pub case: Option<String>,
+    /// Whether a client keeps its loop.
+    #[serde(default)]
+    pub attached: bool,
     /// The trace it belongs to.
     pub trace: TraceId,
     /// Whether a scripted provider stood in for a model in it.
@@ -138,6 +142,8 @@ pub enum What {
         /// How far it is trusted to instruct: no more than its least trusted part.
         trust: Trust,
     },
+    /// The client that keeps the loop, known by the agent's key, told its conversation.
+    Client(Box<ClientSaid>),
     /// The model was asked.
     Model(Box<ModelCall>),
     /// A capability was wanted.
@@ -193,6 +199,32 @@ pub enum What {
         /// Who.
         by: String,
     },
+}
+
+/// What a client told of its conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientSaid {
+    /// What it said that the session did not have.
+    pub said: Vec<ClientMessage>,
+    /// How many messages it tells in all.
+    pub tells: u32,
+    /// Whether it left out or turned round what it had told before.
+    pub rewrote: bool,
+    /// What it tells its model to be, where it says something else than before.
+    pub instructions: Option<String>,
+    /// How many tools its model may use, where they are others than before.
+    pub tools: Option<u32>,
+}
+
+/// One message of a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientMessage {
+    /// Who speaks, as the client says.
+    pub role: Role,
+    /// What is said; of uses of capabilities, their names.
+    pub text: String,
+    /// How far it is trusted to instruct: no more than its least trusted part.
+    pub trust: Trust,
 }
 
 /// How far a call is.

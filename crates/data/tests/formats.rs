@@ -53,7 +53,8 @@ async fn session(log: &Log) -> Session {
     let first = records.next().unwrap();
     let (at, mut events) = (first.envelope.at, first.events.unwrap().into_iter());
     let Some(Event::SessionStarted { principal, key, trace, .. }) = events.next() else { panic!("a start") };
-    let mut session = Session::started(id, Start { principal, key, trace, case: None, partition: None }, at);
+    let mut session =
+        Session::started(id, Start { principal, key, trace, case: None, partition: None, attached: false }, at);
     events.for_each(|event| session.apply(&event, at));
     for record in records {
         let at = record.envelope.at;

@@ -15,6 +15,7 @@ use crate::decision::{DecidedAt, Refusal, Wait};
 use crate::id::{ApprovalId, CallId, Digest, MailId, Name, TraceId};
 use crate::message::Message;
 use crate::principal::Principal;
+use crate::session::Run;
 
 /// What every intent to reach the outside carries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,9 @@ pub enum Event {
         /// The partition it belongs to, where its agent has one instance per partition.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         partition: Option<String>,
+        /// Whether a client keeps its loop.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        attached: bool,
     },
     /// Somebody wrote to it.
     MessageReceived {
@@ -246,6 +250,39 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// The client that keeps the loop, known by the agent's key, tells its conversation: what is new of it, and in which
+    /// order it tells all of it. What it leaves out or turns round is seen by that.
+    ClientSaid {
+        /// What the session did not have yet, in order.
+        messages: Vec<Message>,
+        /// The whole conversation, as runs of the session's messages, these included.
+        conversation: Vec<Run>,
+        /// What it tells its model to be, where it says something else than before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instructions: Option<String>,
+        /// What its model may use, where that is something else than before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tools: Option<Value>,
+    },
+    /// The client uses a capability.
+    ClientCalled {
+        /// As which call.
+        call: CallId,
+        /// The provider's id of the use, where the model of this session asked for it; else one of our own.
+        use_id: String,
+        /// Which, as the client named it.
+        capability: String,
+        /// The arguments, as the client wrote them.
+        arguments: Value,
+    },
+    /// The client was told how a call of it ended. What was not made yet is not made any more.
+    ClientTold {
+        /// The call.
+        call: CallId,
+        /// What it was told instead of a result.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead: Option<String>,
+    },
 }
 
 /// What a person says of a write in doubt.
@@ -287,6 +324,9 @@ impl Event {
         "killed",
         "paused",
         "resumed",
+        "client_said",
+        "client_called",
+        "client_told",
     ];
 
     /// The kind, as it is persisted.
@@ -313,6 +353,9 @@ impl Event {
             Event::Killed { .. } => "killed",
             Event::Paused { .. } => "paused",
             Event::Resumed { .. } => "resumed",
+            Event::ClientSaid { .. } => "client_said",
+            Event::ClientCalled { .. } => "client_called",
+            Event::ClientTold { .. } => "client_told",
         }
     }
 
@@ -327,7 +370,9 @@ impl Event {
             | Event::CallRefused { call, .. }
             | Event::CallWaits { call, .. }
             | Event::CallInDoubt { call, .. }
-            | Event::CallResolved { call, .. } => Some(*call),
+            | Event::CallResolved { call, .. }
+            | Event::ClientCalled { call, .. }
+            | Event::ClientTold { call, .. } => Some(*call),
             Event::ApprovalRequested { request, .. } => Some(request.approval.call),
             Event::ApprovalDecided { verdict } => Some(verdict.approval.call),
             Event::ApprovalWithdrawn { approval, .. } => Some(approval.call),
@@ -339,7 +384,8 @@ impl Event {
             | Event::Failed { .. }
             | Event::Killed { .. }
             | Event::Paused { .. }
-            | Event::Resumed { .. } => None,
+            | Event::Resumed { .. }
+            | Event::ClientSaid { .. } => None,
         }
     }
 }

@@ -106,6 +106,9 @@ pub struct Start {
     /// The partition it belongs to, where its agent has one instance per partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
+    /// Whether a client keeps its loop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attached: bool,
 }
 
 /// How mail is queued.

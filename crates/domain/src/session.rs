@@ -1,5 +1,6 @@
 //! A session: the state that its events fold into. Folding decides nothing; `execution::machine` does.
 
+mod attached;
 mod fold;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use attached::{Attached, Called, RESULTS_KEPT, Run, extend};
 
 use crate::budget::{Amounts, Hold};
 use crate::call::{ApprovalRequest, ApprovalVerdict, Stop};
@@ -191,12 +194,15 @@ pub struct Session {
     pub paused: Option<Pause>,
     /// The last mail ids consumed.
     pub consumed: VecDeque<MailId>,
+    /// What it knows of the client that keeps its loop, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Box<Attached>>,
 }
 
 impl Session {
     /// The session that a `SessionStarted` event begins.
     pub fn started(id: SessionId, start: Start, at: Timestamp) -> Self {
-        let Start { principal, key, trace, case, partition } = start;
+        let Start { principal, key, trace, case, partition, attached } = start;
         Session {
             id,
             principal: Arc::new(principal),
@@ -220,6 +226,7 @@ impl Session {
             scripted: false,
             paused: None,
             consumed: VecDeque::new(),
+            attached: attached.then(Box::default),
         }
     }
 
@@ -237,9 +244,12 @@ impl Session {
         Some(partition_number(&self.principal.link.agent, partition))
     }
 
-    /// Whether the model's turn has come: nothing is open and the last word is not the model's.
+    /// Whether the model's turn has come: nothing is open and the last word is not the model's. Where a client keeps the
+    /// loop, it says so itself.
     pub fn wants_model(&self) -> bool {
-        self.open.is_empty() && self.messages.last().is_some_and(|last| last.role != Role::Agent)
+        self.attached.is_none()
+            && self.open.is_empty()
+            && self.messages.last().is_some_and(|last| last.role != Role::Agent)
     }
 
     /// The last thing the agent said.

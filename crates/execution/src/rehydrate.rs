@@ -17,6 +17,16 @@ pub(crate) struct Awake {
     pub writer: SessionWriter,
 }
 
+impl Awake {
+    /// Keeps a snapshot for the next commit, where it is time for one.
+    pub(crate) fn keep_snapshot(&mut self, log: &Log) {
+        if self.writer.snapshot_due() {
+            let state = serde_json::to_vec(&self.session).expect("a session has only text keys and finite numbers");
+            self.writer.keep_snapshot(log.sealer(), FOLD, &state);
+        }
+    }
+}
+
 /// The version of what events fold into: raised whenever the same records fold into another state, or the state is
 /// written otherwise. Snapshots of another version are not read.
 pub const FOLD: u32 = 2;
@@ -37,11 +47,9 @@ pub(crate) async fn rehydrate(log: &Log, id: SessionId) -> Result<Option<Awake>,
         }
     }
     let Some(session) = fold_on(before, id, records) else { return Ok(None) };
-    if writer.snapshot_due() {
-        let state = serde_json::to_vec(&session).expect("a session has only text keys and finite numbers");
-        writer.keep_snapshot(log.sealer(), FOLD, &state);
-    }
-    Ok(Some(Awake { session, writer }))
+    let mut awake = Awake { session, writer };
+    awake.keep_snapshot(log);
+    Ok(Some(awake))
 }
 
 /// The state that records fold into, oldest first; `None` if they do not begin a session, or were erased.
@@ -64,9 +72,13 @@ fn fold_on(mut session: Option<Session>, id: SessionId, records: Vec<Record>) ->
 
 fn begin(id: SessionId, event: &Event, at: Timestamp) -> Option<Session> {
     match event {
-        Event::SessionStarted { principal, key, trace, case, partition } => {
+        Event::SessionStarted { principal, key, trace, case, partition, attached } => {
             let (principal, key, case, partition) = (principal.clone(), key.clone(), case.clone(), partition.clone());
-            Some(Session::started(id, Start { principal, key, trace: *trace, case, partition }, at))
+            Some(Session::started(
+                id,
+                Start { principal, key, trace: *trace, case, partition, attached: *attached },
+                at,
+            ))
         }
         _ => None,
     }
@@ -75,6 +87,6 @@ fn begin(id: SessionId, event: &Event, at: Timestamp) -> Option<Session> {
 /// The first event of a session that mail starts, and its state.
 pub(crate) fn start(id: SessionId, start: &Start, at: Timestamp) -> (Event, Session) {
     let session = Session::started(id, start.clone(), at);
-    let Start { principal, key, trace, case, partition } = start.clone();
-    (Event::SessionStarted { principal, key, trace, case, partition }, session)
+    let Start { principal, key, trace, case, partition, attached } = start.clone();
+    (Event::SessionStarted { principal, key, trace, case, partition, attached }, session)
 }

@@ -158,7 +158,14 @@ impl Node {
             parents: Vec::new(),
             autonomy: registry.autonomy(agent, entry.revision).unwrap_or(Autonomy::Shadow),
         };
-        Start { principal, key: key.to_owned(), trace: TraceId(session.as_u128()), case: None, partition: None }
+        Start {
+            principal,
+            key: key.to_owned(),
+            trace: TraceId(session.as_u128()),
+            case: None,
+            partition: None,
+            attached: false,
+        }
     }
 
     /// Waits until nobody is awake, no mail is due and nothing is unfinished; `false` if that never comes.

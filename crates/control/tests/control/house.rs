@@ -95,8 +95,14 @@ impl House {
     /// Begins the session and commits these rows as its first record.
     pub(crate) async fn begun(&self, rows: Rows) -> SessionWriter {
         let principal = self.principal();
-        let started =
-            Event::SessionStarted { principal, key: "k".to_owned(), trace: TraceId(1), case: None, partition: None };
+        let started = Event::SessionStarted {
+            principal,
+            key: "k".to_owned(),
+            trace: TraceId(1),
+            case: None,
+            partition: None,
+            attached: false,
+        };
         let mut all = Rows::of(started);
         all.merge(rows);
         let mut writer = self.log.begin(SessionId::from_u128(7));

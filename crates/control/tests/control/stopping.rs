@@ -83,6 +83,7 @@ async fn waiting(house: &House, scope: &Scope, sessions: std::ops::Range<u128>) 
             trace: TraceId(1),
             case: None,
             partition: None,
+            attached: false,
         };
         let head = Head {
             agent: principal.link.agent.clone(),

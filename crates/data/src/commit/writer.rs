@@ -288,7 +288,10 @@ pub(super) fn intents_of(events: &[Event]) -> Vec<(CallId, u16)> {
         | Event::Failed { .. }
         | Event::Killed { .. }
         | Event::Paused { .. }
-        | Event::Resumed { .. } => None,
+        | Event::Resumed { .. }
+        | Event::ClientSaid { .. }
+        | Event::ClientCalled { .. }
+        | Event::ClientTold { .. } => None,
     });
     intents.collect()
 }

@@ -52,6 +52,11 @@ pub enum Source {
         /// The mail that it came by.
         mail: MailId,
     },
+    /// The client that keeps the loop told it.
+    Client {
+        /// Whether it is its own word, and not that of a tool of its.
+        trusted: bool,
+    },
     /// The descriptor's instructions say it.
     Instructions,
     /// The model did not write it: the capability's schema has it as a default.
@@ -78,9 +83,12 @@ impl Source {
     /// Whether a stranger may have written it.
     fn is_untrusted(&self) -> bool {
         match self {
-            Source::Webhook { .. } | Source::Capability { trusted: false, .. } => true,
+            Source::Webhook { .. } | Source::Capability { trusted: false, .. } | Source::Client { trusted: false } => {
+                true
+            }
             Source::Edited { .. }
             | Source::Request { .. }
+            | Source::Client { trusted: true }
             | Source::Instructions
             | Source::Default
             | Source::Capability { trusted: true, .. }
@@ -133,6 +141,14 @@ fn heard(call: &CapabilityCall, trace: &Trace, instructions: &str) -> Vec<Heard>
                     text: text.clone(),
                     source: Source::Request { who: from.clone(), mail: mail.clone() },
                 });
+            }
+            What::Client(told) => {
+                let own = told.instructions.iter().map(|text| (text, true));
+                let heard = told.said.iter().map(|message| (&message.text, message.trust == Trust::Trusted));
+                for (text, trusted) in own.chain(heard) {
+                    let to = if trusted { &mut said } else { &mut returned };
+                    to.push(Heard { text: text.clone(), source: Source::Client { trusted } });
+                }
             }
             What::Model(model) if model.call.ordinal >= asking => break,
             What::Capability(earlier) if earlier.call.ordinal < asking => returned.extend(answer(earlier)),

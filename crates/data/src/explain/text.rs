@@ -51,7 +51,11 @@ fn who(e: &Explanation) -> Vec<String> {
     let mut lines = Vec::new();
     match &e.intent {
         Some(intent) => {
-            let from = intent.from.as_ref().map_or("an administrator".to_owned(), ToString::to_string);
+            let from = match (&intent.from, &intent.key_of) {
+                (Some(person), _) => person.to_string(),
+                (None, Some(agent)) => format!("a client with the key of {agent}"),
+                (None, None) => "an administrator".to_owned(),
+            };
             let at = spoken_instant(intent.at);
             lines.push(format!("asked by {from} at {at}: “{}”", one_line(&intent.text, SHOWN)));
         }
@@ -131,6 +135,8 @@ fn source(source: &Source) -> String {
         Source::Edited { person, approval } => format!("written by {person} at consent {approval}"),
         Source::Request { who: Some(who), .. } => format!("in what {who} asked"),
         Source::Request { who: None, mail } => format!("in what {mail} asked"),
+        Source::Client { trusted: true } => "in what its client told".to_owned(),
+        Source::Client { trusted: false } => "in what a tool of its client answered (untrusted)".to_owned(),
         Source::Webhook { mail } => format!("brought by the webhook mail {mail} (untrusted)"),
         Source::Instructions => "in the agent's instructions".to_owned(),
         Source::Default => "a default of the capability's schema".to_owned(),

@@ -10,6 +10,7 @@ use domain::mail::Start;
 use domain::message::{Content, Message, Origin, Trust};
 use domain::session::Session;
 
+use super::client::Wanted;
 use super::{CapabilityCall, Consent, ModelCall, Resolved, Said, State, Step, Trace, What};
 use crate::record::{Envelope, Record};
 use crate::spend::Tally;
@@ -35,18 +36,21 @@ pub(super) fn trace_of(records: &[Record]) -> Option<Trace> {
     folding.map(Folding::finish)
 }
 
-struct Folding {
-    trace: Trace,
-    session: Session,
+/// A trace that is being made.
+pub(super) struct Folding {
+    pub(super) trace: Trace,
+    pub(super) session: Session,
     /// The step of each call, by ordinal.
-    steps: BTreeMap<u32, usize>,
+    pub(super) steps: BTreeMap<u32, usize>,
     /// The step in which it went to sleep, while it sleeps.
     asleep: Option<usize>,
+    /// What an attached model wanted used and its client has not used through here, by the provider's id of the use.
+    pub(super) uses: BTreeMap<String, Wanted>,
 }
 
 impl Folding {
     fn start(envelope: &Envelope, event: &Event) -> Option<Self> {
-        let Event::SessionStarted { principal, key, trace, case, partition } = event else { return None };
+        let Event::SessionStarted { principal, key, trace, case, partition, attached } = event else { return None };
         let (id, at) = (envelope.session, envelope.at);
         let start = Start {
             principal: principal.clone(),
@@ -54,6 +58,7 @@ impl Folding {
             trace: *trace,
             case: case.clone(),
             partition: partition.clone(),
+            attached: *attached,
         };
         let session = Session::started(id, start, at);
         let trace = Trace {
@@ -67,6 +72,7 @@ impl Folding {
             mode: envelope.mode,
             key: key.clone(),
             case: case.clone(),
+            attached: *attached,
             trace: *trace,
             scripted: false,
             phase: session.phase,
@@ -79,7 +85,7 @@ impl Folding {
             answer: None,
             steps: Vec::new(),
         };
-        Some(Folding { trace, session, steps: BTreeMap::new(), asleep: None })
+        Some(Folding { trace, session, steps: BTreeMap::new(), asleep: None, uses: BTreeMap::new() })
     }
 
     fn finish(mut self) -> Trace {
@@ -104,6 +110,7 @@ impl Folding {
 
     fn add(&mut self, envelope: &Envelope, event: &Event) {
         let first_new = self.session.next_ordinal;
+        let told = self.session.attached.as_ref().map_or(0, |attached| attached.indices().count());
         self.session.apply(event, envelope.at);
         match event {
             Event::SessionStarted { .. } | Event::CapabilitiesOffered { .. } => {}
@@ -118,21 +125,13 @@ impl Folding {
                 self.intended(envelope, event);
             }
             Event::ModelAnswered { call, outcome, settlement, .. } => {
-                self.settled(settlement);
-                if let Some(model) = self.model(envelope, *call) {
-                    model.answered(envelope.at, outcome, settlement);
-                }
-                self.end(*call, envelope.at);
+                self.model_ended(envelope, *call, (outcome, settlement));
                 if let CallOutcome::Answered { message, .. } = outcome {
                     self.model_said(envelope, *call, message, first_new);
                 }
             }
             Event::CallAnswered { call, outcome, settlement, .. } => {
-                self.settled(settlement);
-                if let Some(used) = self.capability(*call) {
-                    used.answered(envelope.at, outcome, settlement);
-                }
-                self.end(*call, envelope.at);
+                self.call_ended(envelope, *call, (outcome, settlement));
             }
             Event::CallRefused { .. }
             | Event::CallWaits { .. }
@@ -153,6 +152,9 @@ impl Folding {
             Event::Suspended { .. } | Event::Finished { .. } | Event::Failed { .. } | Event::Killed { .. } => {
                 self.rested(envelope, event);
             }
+            Event::ClientSaid { .. } | Event::ClientCalled { .. } | Event::ClientTold { .. } => {
+                self.client(envelope, event, told);
+            }
             Event::Paused { by, reason } => {
                 self.push(envelope, What::Paused { by: by.clone(), reason: reason.clone() });
             }
@@ -162,7 +164,27 @@ impl Folding {
         }
     }
 
-    fn push(&mut self, envelope: &Envelope, what: What) -> usize {
+    fn model_ended(&mut self, envelope: &Envelope, call: CallId, (outcome, settlement): (&CallOutcome, &Settlement)) {
+        self.settled(settlement);
+        let over = !self.session.open.contains_key(&call.ordinal);
+        if let Some(model) = self.model(envelope, call) {
+            model.answered(envelope.at, outcome, settlement);
+            drop_if(over, &mut model.state);
+        }
+        self.end(call, envelope.at);
+    }
+
+    fn call_ended(&mut self, envelope: &Envelope, call: CallId, (outcome, settlement): (&CallOutcome, &Settlement)) {
+        self.settled(settlement);
+        let over = !self.session.open.contains_key(&call.ordinal);
+        if let Some(used) = self.capability(call) {
+            used.answered(envelope.at, outcome, settlement);
+            drop_if(over, &mut used.state);
+        }
+        self.end(call, envelope.at);
+    }
+
+    pub(super) fn push(&mut self, envelope: &Envelope, what: What) -> usize {
         self.trace.steps.push(Step { seq: envelope.seq, pos: envelope.pos, at: envelope.at, ended_at: None, what });
         self.trace.steps.len() - 1
     }
@@ -205,7 +227,7 @@ impl Folding {
         }
     }
 
-    fn end(&mut self, call: CallId, at: Timestamp) {
+    pub(super) fn end(&mut self, call: CallId, at: Timestamp) {
         if let Some(index) = self.steps.get(&call.ordinal) {
             self.trace.steps[*index].ended_at = Some(at);
         }
@@ -248,6 +270,12 @@ impl Folding {
                     Said::Reasoning { text: text.clone(), redacted: text.is_empty() }
                 }
                 Content::Text { text } | Content::Result { text, .. } => Said::Text { text: text.clone() },
+                Content::Use { use_id, capability, .. } if self.session.attached.is_some() => {
+                    led_to_use = true;
+                    let wanted = Wanted { asked_by, at: says.len(), reasoning: reasoning.clone() };
+                    self.uses.insert(use_id.clone(), wanted);
+                    Said::Use { call: CallId { session: self.session.id, ordinal: 0 }, capability: capability.clone() }
+                }
                 Content::Use { capability, arguments, malformed, .. } => {
                     let call = CallId { session: self.session.id, ordinal };
                     let wanted = CapabilityCall {
@@ -381,5 +409,12 @@ impl Folding {
                 step.ended_at = Some(at);
             }
         }
+    }
+}
+
+/// A call that ended without an outcome and is not asked for again by itself: its client is to.
+fn drop_if(over: bool, state: &mut State) {
+    if over && *state == State::Wanted {
+        *state = State::Dropped;
     }
 }

@@ -4,12 +4,12 @@ use domain::clock::Timestamp;
 use domain::decision::{Wait, WaitFor};
 use domain::event::Resolution;
 use domain::id::Name;
-use domain::message::Origin;
+use domain::message::{Origin, Role};
 use domain::money::UsdMicros;
 use domain::principal::Mode;
 use serde_json::Value;
 
-use super::{CapabilityCall, Consent, ModelCall, Resolved, State, Trace};
+use super::{CapabilityCall, ClientMessage, ClientSaid, Consent, ModelCall, Resolved, State, Trace};
 use crate::spend::Tally;
 
 /// Milliseconds as a person says them: `812 ms`, `12.3 s`, `3 min 5 s`, `2 h 5 min`, `3 d 4 h`.
@@ -210,6 +210,31 @@ pub(super) fn resolved(resolved: &Resolved) -> String {
         Resolution::Abandon => "let it be".to_owned(),
     };
     format!("{} says at {}: {said}", resolved.person, instant(resolved.at))
+}
+
+/// A client that tells its conversation: who, and how much of it is new.
+pub(super) fn client(trace: &Trace, told: &ClientSaid) -> String {
+    let mut words = vec![format!("client of {} tells {}", trace.agent, count(told.tells.into(), "message"))];
+    words.push(format!("{} of them new", told.said.len()));
+    if told.rewrote {
+        words.push("it left out or turned round what it told before".to_owned());
+    }
+    if told.instructions.is_some() {
+        words.push("with instructions of its own".to_owned());
+    }
+    if let Some(tools) = told.tools {
+        words.push(format!("with {}", count(tools.into(), "tool")));
+    }
+    words.join(" · ")
+}
+
+/// Who speaks in a client's message, as the client says.
+pub fn speaker(message: &ClientMessage) -> &'static str {
+    match message.role {
+        Role::Person => "asks",
+        Role::Agent => "has its model say",
+        Role::Capability => "has a tool answer (untrusted)",
+    }
 }
 
 /// Who asked, in words.

@@ -1,6 +1,8 @@
 //! A trace as a conversation to read: who said what, why each thing was done, who allowed it, and what came back.
 
-use super::text::{asker, capability, consent, cost, duration, heading, instant, model, resolved, state, waiting};
+use super::text::{
+    asker, capability, client, consent, cost, duration, heading, instant, model, resolved, speaker, state, waiting,
+};
 use super::{CapabilityCall, ModelCall, Said, State, Step, Trace, What};
 
 /// The trace as a readable conversation, without colour.
@@ -47,6 +49,12 @@ fn say(out: &mut Page, trace: &Trace, step: &Step) {
         What::Message { from, text, origin, .. } => {
             out.head(&asker(from.as_ref(), *origin), step);
             out.lines(2, text);
+        }
+        What::Client(told) => {
+            out.head(&client(trace, told), step);
+            for message in &told.said {
+                out.after(2, &format!("({})", speaker(message)), &message.text);
+            }
         }
         What::Model(call) => model_says(out, trace, step, call),
         // Shown below the reasoning that led to it.

@@ -1,9 +1,10 @@
 //! A trace as a tree: one line per step, what the model asked for below what it thought.
 
 use super::text::{
-    arguments, asker, capability, consent, cost, duration, heading, model, one_line, resolved, state, waiting,
+    arguments, asker, capability, client, consent, cost, duration, heading, model, one_line, resolved, speaker, state,
+    waiting,
 };
-use super::{CapabilityCall, ModelCall, Said, State, Step, Trace, What};
+use super::{CapabilityCall, ClientSaid, ModelCall, Said, State, Step, Trace, What};
 
 /// How much of a text one line shows.
 const SHOWN: usize = 140;
@@ -48,6 +49,7 @@ fn node(trace: &Trace, step: &Step) -> Node {
             let who = asker(from.as_ref(), *origin);
             leaf(format!("{who}: {}", one_line(text, SHOWN)))
         }
+        What::Client(said) => client_node(trace, said),
         What::Model(call) => model_node(trace, step, call),
         What::Capability(call) => capability_node(step, call),
         What::Suspended { waits, slept_ms, .. } => {
@@ -65,6 +67,12 @@ fn node(trace: &Trace, step: &Step) -> Node {
         What::Paused { by, reason } => leaf(format!("suspended by {by}: {}", one_line(reason, SHOWN))),
         What::Continued { by } => leaf(format!("let go on by {by}")),
     }
+}
+
+fn client_node(trace: &Trace, told: &ClientSaid) -> Node {
+    let below =
+        told.said.iter().map(|message| leaf(format!("{}: {}", speaker(message), one_line(&message.text, SHOWN))));
+    Node { line: client(trace, told), below: below.collect() }
 }
 
 fn model_node(trace: &Trace, step: &Step, call: &ModelCall) -> Node {

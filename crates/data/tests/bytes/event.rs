@@ -7,6 +7,7 @@ use domain::decision::{RefusedBy, Wait, WaitFor};
 use domain::event::{Event, Resolution};
 use domain::id::TraceId;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
+use domain::session::Run;
 use serde_json::json;
 
 use crate::part::{
@@ -15,7 +16,7 @@ use crate::part::{
 };
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 21;
+pub(crate) const KINDS: usize = 24;
 
 /// A number per kind, dense: a new kind does not compile until it is here, and has no example until it has one.
 pub(crate) fn number(event: &Event) -> usize {
@@ -41,7 +42,34 @@ pub(crate) fn number(event: &Event) -> usize {
         Event::Killed { .. } => 18,
         Event::Paused { .. } => 19,
         Event::Resumed { .. } => 20,
+        Event::ClientSaid { .. } => 21,
+        Event::ClientCalled { .. } => 22,
+        Event::ClientTold { .. } => 23,
     }
+}
+
+/// What a client that keeps the loop does.
+fn client() -> Vec<Event> {
+    let conversation = vec![Run { from: 0, count: 2 }, Run { from: 4, count: 1 }];
+    let said = |messages, instructions: Option<&str>, tools| Event::ClientSaid {
+        messages,
+        conversation: conversation.clone(),
+        instructions: instructions.map(str::to_owned),
+        tools,
+    };
+    let told = |instead: Option<&str>| Event::ClientTold { call: call(), instead: instead.map(str::to_owned) };
+    vec![
+        said(vec![reply(), result(false, Origin::Capability)], Some("You reconcile."), Some(json!([{"name": "look"}]))),
+        said(Vec::new(), None, None),
+        Event::ClientCalled {
+            call: call(),
+            use_id: "toolu_1".to_owned(),
+            capability: "email-draft".to_owned(),
+            arguments: json!({"amount_usd": 4180.1}),
+        },
+        told(Some("all agents are frozen")),
+        told(None),
+    ]
 }
 
 pub(crate) fn examples() -> Vec<Event> {
@@ -51,6 +79,7 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(refused());
     all.extend(approvals());
     all.extend(ends());
+    all.extend(client());
     all
 }
 
@@ -67,6 +96,14 @@ pub(crate) fn added() -> Vec<Event> {
     let settlement = Settlement::default;
     let each = waits.iter().map(|wait| Event::CallWaits { call: call(), model: false, wait: wait.clone() });
     let mut all: Vec<Event> = each.collect();
+    all.push(Event::SessionStarted {
+        principal: plain_principal(),
+        key: String::new(),
+        trace: TraceId(7),
+        case: None,
+        partition: None,
+        attached: true,
+    });
     all.push(Event::ModelAnswered { call: call(), attempt: 1, outcome: outcome(), settlement: settlement() });
     all.push(Event::CallAnswered { call: call(), attempt: 1, outcome: outcome(), settlement: settlement() });
     all.push(Event::Suspended { waits, compute_ms: 17 });
@@ -82,8 +119,22 @@ fn conversation() -> Vec<Event> {
     let case = Some("INV-7".to_owned());
     let descriptor = Message::text(Role::Person, Origin::Descriptor, "Reconcile");
     vec![
-        Event::SessionStarted { principal: principal(), key: "invoice-7".to_owned(), trace, case, partition: None },
-        Event::SessionStarted { principal: plain_principal(), key: String::new(), trace, case: None, partition: None },
+        Event::SessionStarted {
+            principal: principal(),
+            key: "invoice-7".to_owned(),
+            trace,
+            case,
+            partition: None,
+            attached: false,
+        },
+        Event::SessionStarted {
+            principal: plain_principal(),
+            key: String::new(),
+            trace,
+            case: None,
+            partition: None,
+            attached: false,
+        },
         Event::MessageReceived {
             mail: "mail-1".parse().unwrap(),
             from: Some(name("ana")),

@@ -27,8 +27,15 @@ pub(crate) fn number(mail: &MailBody) -> usize {
 pub(crate) fn examples() -> Vec<MailBody> {
     let message = || Message::text(Role::Person, Origin::Person, "Reconcile invoice 7");
     let (key, case) = (|| "invoice-7".to_owned(), Some("INV-7".to_owned()));
-    let full = Start { principal: principal(), key: key(), trace: TraceId(7), case, partition: None };
-    let plain = Start { principal: plain_principal(), key: key(), trace: TraceId(7), case: None, partition: None };
+    let full = Start { principal: principal(), key: key(), trace: TraceId(7), case, partition: None, attached: false };
+    let plain = Start {
+        principal: plain_principal(),
+        key: key(),
+        trace: TraceId(7),
+        case: None,
+        partition: None,
+        attached: false,
+    };
     let resolved = |resolution| MailBody::Resolved { call: call(), attempt: 1, person: name("ana"), resolution };
     vec![
         MailBody::Message { start: Box::new(full), from: Some(name("ana")), message: message() },

@@ -159,6 +159,7 @@ pub(crate) fn envelopes() -> Vec<Envelope> {
         trace: TraceId(1),
         case: None,
         partition: None,
+        attached: false,
     };
     let live = Envelope {
         shard: Shard(0),

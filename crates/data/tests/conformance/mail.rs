@@ -136,7 +136,14 @@ pub(crate) async fn mail_says_in_whose_turn_it_is(fixture: Fixture) {
     let id = session(1);
     let message = |key: &str, partition: Option<&str>| {
         let partition = partition.map(str::to_owned);
-        let start = Start { principal: principal(id), key: "k".to_owned(), trace: TraceId(1), case: None, partition };
+        let start = Start {
+            principal: principal(id),
+            key: "k".to_owned(),
+            trace: TraceId(1),
+            case: None,
+            partition,
+            attached: false,
+        };
         let message = Message::text(Role::Person, Origin::Person, "hello");
         let body = MailBody::Message { start: Box::new(start), from: None, message };
         Mail { id: key.parse().unwrap(), session: id, due: Timestamp(1), body }

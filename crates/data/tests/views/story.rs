@@ -48,6 +48,7 @@ impl Story {
             trace: TraceId(7),
             case: Some("case-9".to_owned()),
             partition: None,
+            attached: false,
         };
         let principal = Arc::new(principal);
         Story { session, principal, told: vec![(0, "mail m-1".to_owned(), vec![start])] }

@@ -16,6 +16,7 @@ use crate::story::{Story, decided, name, payment, reasoning, reconciliation, ret
 fn kinds(trace: &Trace) -> Vec<&'static str> {
     let kind = |what: &What| match what {
         What::Message { .. } => "message",
+        What::Client(_) => "client",
         What::Model(_) => "model",
         What::Capability(_) => "capability",
         What::Suspended { .. } => "suspended",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::budget::{Amounts, Hold};
-use crate::call::{CallOutcome, Settlement};
+use crate::call::{ApprovalVerdict, CallOutcome, Settlement};
 use crate::capability::CapabilityRef;
 use crate::decision::DecidedAt;
 use crate::event::{Event, Intent};
@@ -77,7 +77,10 @@ impl Event {
                 header.decided = Some(decided.clone());
                 header.end = Some(format!("refused:{:?}", refusal.by).to_lowercase());
             }
-            Event::CallWaits { call, .. } => header.name(*call, 1),
+            Event::ClientCalled { call, capability, arguments, .. } => {
+                header.use_of(*call, capability, arguments);
+            }
+            Event::CallWaits { call, .. } | Event::ClientTold { call, .. } => header.name(*call, 1),
             Event::ApprovalRequested { request, decided } => {
                 header.name(request.approval.call, 1);
                 header.what = Some(request.capability.to_string());
@@ -86,12 +89,7 @@ impl Event {
                 header.decided = Some(decided.clone());
                 header.approval = Some(request.approval);
             }
-            Event::ApprovalDecided { verdict } => {
-                header.name(verdict.approval.call, 1);
-                header.approval = Some(verdict.approval);
-                header.args = verdict.edited.as_ref().map(Digest::of_json);
-                header.end = Some(if verdict.approved { "approved" } else { "denied" }.to_owned());
-            }
+            Event::ApprovalDecided { verdict } => header.decide(verdict),
             Event::ApprovalWithdrawn { approval, .. } => header.approval = Some(*approval),
             Event::CallInDoubt { call, attempt, settlement } => {
                 header.name(*call, *attempt);
@@ -110,7 +108,8 @@ impl Event {
             | Event::MessageReceived { .. }
             | Event::Killed { .. }
             | Event::Paused { .. }
-            | Event::Resumed { .. } => {}
+            | Event::Resumed { .. }
+            | Event::ClientSaid { .. } => {}
         }
         header
     }
@@ -120,6 +119,20 @@ impl Header {
     fn name(&mut self, call: CallId, attempt: u16) {
         self.call = Some(call.ordinal);
         self.attempt = (attempt > 1).then_some(attempt);
+    }
+
+    fn decide(&mut self, verdict: &ApprovalVerdict) {
+        self.name(verdict.approval.call, 1);
+        self.approval = Some(verdict.approval);
+        self.args = verdict.edited.as_ref().map(Digest::of_json);
+        self.end = Some(if verdict.approved { "approved" } else { "denied" }.to_owned());
+    }
+
+    /// What a client wants is in its own words, too.
+    fn use_of(&mut self, call: CallId, capability: &str, arguments: &Value) {
+        self.name(call, 1);
+        self.what = Some(capability.to_owned()).filter(|what| is_name(what));
+        self.args = Some(Digest::of_json(arguments));
     }
 
     fn intend(&mut self, intent: &Intent, what: String) {

@@ -34,6 +34,7 @@ impl Session {
                 self.turns += u32::from(intent.attempt == 1);
                 self.model_failure = None;
                 self.intended(intent, Effect::Read, &CallKind::Model);
+                self.client_asks(intent.call);
                 self.enter(Phase::Running, at);
             }
             Event::CallRequested { intent, effect, .. } => {
@@ -64,6 +65,7 @@ impl Session {
                 self.open.clear();
                 self.enter(Phase::Killed, at);
             }
+            Event::ClientSaid { .. } | Event::ClientCalled { .. } | Event::ClientTold { .. } => self.client(event, at),
             Event::Paused { by, reason } => self.pause(by, reason),
             Event::Resumed { .. } => {
                 if let Some(pause) = self.paused.take() {
@@ -94,6 +96,9 @@ impl Session {
         } else {
             self.unfit_in_a_row += u32::from(refusal.by == RefusedBy::Arguments);
             self.told(call, told, Origin::Runtime, true);
+            if let Some(called) = self.attached.as_mut().and_then(|attached| attached.calls.get_mut(&call.ordinal)) {
+                called.refused = Some(refusal.by);
+            }
         }
     }
 
@@ -127,17 +132,21 @@ impl Session {
         {
             let doubted = CallState::InDoubt { holds: holds.clone(), worst: *worst, effect: *effect };
             open.state = if settled { CallState::Wanted } else { doubted };
+            if settled && self.attached.is_some() {
+                // Its client asks again, if it wants to.
+                self.drop_call(call);
+            }
         }
     }
 
-    fn enter(&mut self, phase: Phase, at: Timestamp) {
+    pub(super) fn enter(&mut self, phase: Phase, at: Timestamp) {
         if self.phase != phase {
             self.phase = phase;
             self.since = at;
         }
     }
 
-    fn call_mut(&mut self, id: CallId, kind: &CallKind) -> &mut OpenCall {
+    pub(super) fn call_mut(&mut self, id: CallId, kind: &CallKind) -> &mut OpenCall {
         self.next_ordinal = self.next_ordinal.max(id.ordinal + 1);
         self.open.entry(id.ordinal).or_insert_with(|| OpenCall {
             id,
@@ -159,6 +168,9 @@ impl Session {
                 self.open.remove(&call.ordinal);
                 self.last_stop = *stop;
                 self.messages.push(Arc::new(message.clone()));
+                if self.attached.is_some() {
+                    return self.client_answered(call);
+                }
                 for part in &message.parts {
                     if let Content::Use { use_id, capability, arguments, malformed } = &part.content {
                         let kind = CallKind::Capability {
@@ -174,8 +186,12 @@ impl Session {
                 self.close_round();
             }
             // Settled at its worst case: the next attempt of the same call follows.
-            CallOutcome::Unknown { .. } if settlement.worst_case => self.wanted_again(call),
-            CallOutcome::Stopped { .. } => self.cut_off(call),
+            CallOutcome::Unknown { .. } if settlement.worst_case && self.attached.is_none() => self.wanted_again(call),
+            CallOutcome::Stopped { .. } if self.attached.is_none() => self.cut_off(call),
+            CallOutcome::Stopped { why } => {
+                self.open.remove(&call.ordinal);
+                self.model_failure = Some(why.clone());
+            }
             CallOutcome::Failed { error, .. } | CallOutcome::Unknown { error } => {
                 self.open.remove(&call.ordinal);
                 self.model_failure = Some(error.clone());
@@ -193,7 +209,21 @@ impl Session {
             CallOutcome::Failed { error, .. } => self.told(call, error.clone(), Origin::Runtime, true),
             // Nobody knows what came of it: it stays open, in doubt.
             CallOutcome::Unknown { .. } => self.in_doubt(call, false),
+            // A consent is not lost over it: that call is made once it may.
+            CallOutcome::Stopped { .. } if self.is_dropped_when_stopped(call) => self.drop_call(call),
             CallOutcome::Stopped { .. } => self.cut_off(call),
+        }
+    }
+
+    fn is_dropped_when_stopped(&self, call: CallId) -> bool {
+        self.attached.is_some() && self.open.get(&call.ordinal).is_some_and(|open| open.verdict.is_none())
+    }
+
+    /// Forgets a call that its client has to ask for again.
+    fn drop_call(&mut self, call: CallId) {
+        self.open.remove(&call.ordinal);
+        if let Some(attached) = &mut self.attached {
+            attached.calls.remove(&call.ordinal);
         }
     }
 
@@ -244,7 +274,10 @@ impl Session {
     }
 
     fn close(&mut self, call: CallId, part: Option<Part>) {
-        if self.open.remove(&call.ordinal).is_some()
+        let open = self.open.remove(&call.ordinal);
+        if self.attached.is_some() {
+            self.keep(call, part);
+        } else if open.is_some()
             && let Some(part) = part
         {
             self.results.insert(call.ordinal, part);

@@ -13,6 +13,7 @@ use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
 use domain::event::Resolution;
 use domain::id::{ApprovalId, CallId, Name, SessionId};
+use domain::message::Role;
 use domain::principal::Mode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -150,6 +151,10 @@ fn tell(waiting: &mut Waiting, app: &App, trace: &Trace, key: InboxKey) {
     let What::Capability(wanted) = &trace.steps[at].what else { return };
     waiting.task = trace.steps[..at].iter().rev().find_map(|step| match &step.what {
         What::Message { from, text, .. } => Some(Task { from: from.clone(), text: text.clone() }),
+        What::Client(told) => {
+            let asked = told.said.iter().rev().find(|message| message.role == Role::Person)?;
+            Some(Task { from: None, text: asked.text.clone() })
+        }
         _ => None,
     });
     waiting.what.clone_from(&wanted.name);

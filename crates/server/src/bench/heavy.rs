@@ -228,7 +228,8 @@ pub async fn set_timers(
         let agent: Name = agent.parse()?;
         let session = SessionId::for_key(&agent, &key);
         let principal = quiet.principal(&agent, session)?;
-        let start = Start { principal, key, trace: TraceId(session.as_u128()), case: None, partition: None };
+        let start =
+            Start { principal, key, trace: TraceId(session.as_u128()), case: None, partition: None, attached: false };
         let message = Message::text(Role::Person, Origin::Person, words.text(LONGEST / 4));
         let body = MailBody::Message { start: Box::new(start), from: None, message };
         let id: MailId = format!("timer:{at}").parse()?;

@@ -106,8 +106,14 @@ impl Stage {
     pub(super) async fn write_to(&self, agent: &str, key: &str, words: &str) -> anyhow::Result<SessionId> {
         let session = SessionId::for_key(&agent.parse()?, key);
         let principal = self.principal(agent, session)?;
-        let start =
-            Start { principal, key: key.to_owned(), trace: TraceId(session.as_u128()), case: None, partition: None };
+        let start = Start {
+            principal,
+            key: key.to_owned(),
+            trace: TraceId(session.as_u128()),
+            case: None,
+            partition: None,
+            attached: false,
+        };
         let message = Message::text(Role::Person, Origin::Person, words);
         let body = MailBody::Message { start: Box::new(start), from: None, message };
         let id: MailId = format!("msg:{}", self.posted.fetch_add(1, Ordering::Relaxed)).parse()?;

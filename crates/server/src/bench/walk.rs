@@ -76,15 +76,16 @@ impl Walk {
     /// A session that somebody has just written to.
     pub(crate) fn begin(principal: Principal, key: String, terms: Arc<Terms>, words: &str, now: Timestamp) -> Walk {
         let id = principal.link.session;
-        let start = Start { principal, key, trace: TraceId(id.as_u128()), case: None, partition: None };
+        let start =
+            Start { principal, key, trace: TraceId(id.as_u128()), case: None, partition: None, attached: false };
         let session = Session::started(id, start.clone(), now);
-        let Start { principal, key, trace, case, partition } = start;
+        let Start { principal, key, trace, case, partition, attached } = start;
         let mut walk = Walk {
             session,
             sent: VecDeque::new(),
             said: 0,
             terms,
-            rows: Rows::of(Event::SessionStarted { principal, key, trace, case, partition }),
+            rows: Rows::of(Event::SessionStarted { principal, key, trace, case, partition, attached }),
             cause: String::new(),
         };
         walk.written_to("msg:first", words, now);

@@ -42,6 +42,7 @@ fn summary(trace: &Trace, now: Timestamp) -> Markup {
             dt { "session" } dd.id { (trace.session) }
             dt { "revision" } dd.id { (trace.revision.short()) }
             dt { "owner" } dd { (trace.owner) }
+            @if trace.attached { dt { "loop" } dd { "kept by a client (attached)" } }
             @if let Some(person) = &trace.on_behalf_of { dt { "on behalf of" } dd { (person) } }
             @if let Some(case) = &trace.case { dt { "case" } dd { (case) } }
             dt { "started" } dd { (instant(trace.started)) }
@@ -72,6 +73,19 @@ fn one(trace: &Trace, step: &Step, under_models: &BTreeSet<CallId>) -> Markup {
                     (data::trace::asker(from.as_ref(), *origin)) " · " (instant(step.at))
                 }
                 div.said { (text) }
+            }
+        },
+        What::Client(told) => html! {
+            div.step.person {
+                div.meta {
+                    "client · " (instant(step.at)) " · tells " (count(told.tells.into(), "message"))
+                    @if told.rewrote { (mark("waiting", "history rewritten")) }
+                }
+                @if let Some(own) = &told.instructions { div.reasoning { (own) } }
+                @for message in &told.said {
+                    div.meta { (data::trace::speaker(message)) }
+                    div.said { (message.text) }
+                }
             }
         },
         What::Model(call) => model(trace, call, step.at),
