@@ -46,6 +46,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Go {
     pub session: SessionId,
     pub poke: Arc<Poke>,
+    /// Whether there may be mail, and not only a client that asks.
+    pub mail: bool,
 }
 
 /// How a session came to rest.
@@ -53,6 +55,8 @@ pub(crate) struct Go {
 pub(crate) struct Rested {
     /// How often it was poked when it last looked for mail, and found none.
     pub seen: u64,
+    /// How often clients had asked when it last looked for what they ask.
+    pub asked: u64,
     /// The number of its partition, where it has one.
     pub partition: Option<u64>,
     /// Whether it is unfinished: ready, running or suspended.
@@ -88,6 +92,8 @@ struct Entry {
     /// Whether it waits at its partition's turnstile.
     waiting: bool,
     poke: Arc<Poke>,
+    /// Whether it has work that no task is known to have heard of, besides what clients ask.
+    has_mail: bool,
     /// Messages not taken, as far as is known.
     mail: u32,
     /// Messages that are being posted.
@@ -134,6 +140,7 @@ impl Entry {
             admitted: false,
             waiting: false,
             poke: Arc::default(),
+            has_mail: false,
             mail: 0,
             posting: 0,
             seen_by: (0, 0),
@@ -181,6 +188,7 @@ impl Backlog {
         }
         let entry = self.entry(row.session, row.shard, &row.agent);
         entry.poke.is_due(row.due);
+        entry.has_mail = true;
         match row.class {
             MailClass::Decision => self.decide(row.session),
             // Only one that is unfinished waits for anything: it needs no turnstile.
@@ -198,6 +206,20 @@ impl Backlog {
         }
     }
 
+    /// That a client asks for something of a session: for that, a place was taken.
+    pub(crate) fn asked(&mut self, session: SessionId, shard: Shard, agent: &str) {
+        let entry = self.entry(session, shard, agent);
+        entry.poke.ask();
+        if !matches!(entry.state, State::Awake { .. }) {
+            self.line_up(session);
+        }
+    }
+
+    /// Whether a session is left alone until the next start.
+    pub(crate) fn is_left_alone(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|entry| entry.state == State::LeftAlone)
+    }
+
     /// That a session is unfinished, and nobody works on it.
     pub(crate) fn recover(&mut self, session: SessionId, shard: Shard, agent: &str, partition: Option<u64>) {
         if let Some(partition) = partition {
@@ -205,7 +227,7 @@ impl Backlog {
         }
         let entry = self.entry(session, shard, agent);
         entry.partition = entry.partition.or(partition);
-        entry.admitted = true;
+        (entry.admitted, entry.has_mail) = (true, true);
         // One at work goes on by itself: what is unfinished about it is what it works on.
         if entry.state == State::Idle {
             self.line_up(session);
@@ -252,6 +274,8 @@ impl Backlog {
         entry.state = State::Idle;
         entry.partition = rested.partition.or(entry.partition);
         let (news, barred) = (entry.poke.count() > rested.seen, !entry.admitted);
+        let asked = entry.poke.asks() > rested.asked;
+        entry.has_mail = news || barred;
         if !news {
             entry.decided = false;
         }
@@ -266,7 +290,7 @@ impl Backlog {
         }
         if mail > 0 {
             self.let_in(session);
-        } else if news {
+        } else if news || asked {
             self.line_up(session);
         }
         next.into_iter().for_each(|next| self.admit(next));
@@ -276,7 +300,7 @@ impl Backlog {
     /// That a session could not be worked on: it is tried again at that monotonic time.
     pub(crate) fn failed(&mut self, session: SessionId, again_at_ms: i64) {
         if let Some(entry) = self.fell_asleep(session) {
-            entry.state = State::Parked(again_at_ms);
+            (entry.state, entry.has_mail) = (State::Parked(again_at_ms), true);
             self.parked.insert((again_at_ms, session));
         }
     }
@@ -422,13 +446,14 @@ impl Backlog {
     fn wake(&mut self, session: SessionId, kept: bool) -> Go {
         let entry = self.sessions.get_mut(&session).expect("whoever wakes it has just looked at it");
         entry.state = State::Awake { kept };
+        let mail = std::mem::take(&mut entry.has_mail) || entry.decided;
         entry.decided = false;
         entry.poke.allow_messages(entry.admitted);
         let (poke, name) = (entry.poke.clone(), entry.agent.clone());
         self.awake += usize::from(!kept);
         self.kept += usize::from(kept);
         self.agent(&name).awake += 1;
-        Go { session, poke }
+        Go { session, poke, mail }
     }
 
     /// Its place is free; `None`, if it was not awake.

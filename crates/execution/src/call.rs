@@ -13,7 +13,9 @@ use domain::id::{CallId, SessionId};
 use domain::session::{CallKind, OpenCall, Session};
 use futures::future::BoxFuture;
 use models::provider::Delta;
+use models::{Came, Performed};
 
+use crate::attach::Say;
 use crate::local;
 use crate::machine::Wanted;
 use crate::progress::{Announcer, Progress};
@@ -22,6 +24,8 @@ use crate::scheduler::Parts;
 /// A call whose intent is in the rows and may be sent once they are durable.
 pub(crate) enum Ready {
     Model(models::Ticket),
+    /// For a client, which hears it as it comes.
+    Client(models::Ticket, Say),
     Capability(gateway::Ticket),
 }
 
@@ -78,21 +82,30 @@ fn ask(session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -
 pub(crate) struct Landed {
     pub event: Event,
     pub rows: Rows,
+    /// What a model's provider said, for whoever hands it on.
+    pub came: Option<Came>,
 }
 
 /// Sends a call whose intent the receipt proves durable.
 pub(crate) fn perform(parts: &Parts, ready: Ready, receipt: Arc<Receipt>) -> BoxFuture<'static, Landed> {
     let parts = parts.clone();
     Box::pin(async move {
-        let say = delta_to(parts.announcer.clone(), receipt.session());
-        let (event, rows) = match ready {
-            Ready::Model(ticket) => {
-                let performed = parts.models.perform(ticket, &receipt, &say).await;
-                (performed.event, performed.rows)
+        let announce = delta_to(parts.announcer.clone(), receipt.session());
+        let Performed { event, rows, came } = match ready {
+            Ready::Model(ticket) => parts.models.perform(ticket, &receipt, &announce).await,
+            Ready::Client(ticket, say) => {
+                let both = move |delta: Delta| {
+                    say(&delta);
+                    announce(delta);
+                };
+                parts.models.perform(ticket, &receipt, &both).await
             }
-            Ready::Capability(ticket) => parts.gateway.perform(ticket, &receipt).await,
+            Ready::Capability(ticket) => {
+                let (event, rows) = parts.gateway.perform(ticket, &receipt).await;
+                return Landed { event, rows, came: None };
+            }
         };
-        Landed { event, rows }
+        Landed { event, rows, came: Some(came) }
     })
 }
 

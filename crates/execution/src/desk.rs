@@ -9,6 +9,9 @@ use domain::clock::Timestamp;
 use domain::id::{Epoch, SessionId, Shard};
 use domain::mail::{Mail, MailBody};
 
+use tokio::sync::Notify;
+
+use crate::attach::{AttachError, Guests, Request};
 use crate::backlog::{Backlog, Bounds, Gauge, Go, Place, Rested};
 use crate::looks::{Look, Looks};
 use crate::mailbox::Full;
@@ -17,12 +20,17 @@ use crate::mailbox::Full;
 pub(crate) struct Desk {
     log: Log,
     models: models::Door,
+    guests: Guests,
+    /// A client asks for something of a session that is not at work.
+    asked: Notify,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     backlog: Backlog,
     looks: Looks,
+    /// What clients ask of sessions, each in its place.
+    requests: BTreeMap<SessionId, Vec<(Place, Request)>>,
     /// The number of the latest look.
     look: u64,
     /// The shards that are served, and since which epoch.
@@ -53,8 +61,9 @@ impl Drop for Held<'_> {
 impl Desk {
     pub(crate) fn new(log: Log, models: models::Door, bounds: Bounds) -> Self {
         let looks = Looks::new(log.shares_store());
-        let inner = Inner { backlog: Backlog::new(bounds), looks, look: 0, owned: BTreeMap::new() };
-        Desk { log, models, inner: Mutex::new(inner) }
+        let backlog = Backlog::new(bounds);
+        let inner = Inner { backlog, looks, requests: BTreeMap::new(), look: 0, owned: BTreeMap::new() };
+        Desk { log, models, guests: Guests::default(), asked: Notify::new(), inner: Mutex::new(inner) }
     }
 
     /// Takes a place for mail that is to be posted. `None`: it counts against no bound.
@@ -68,6 +77,56 @@ impl Desk {
         let (session, shard) = (mail.session, self.log.shard_of(mail.session));
         let place = self.lock().backlog.reserve(session, shard, agent.as_str(), queue)?;
         Ok(Some(Held { desk: self, place }))
+    }
+
+    /// Takes what a client asks of a session, if there is room. What was posted before it is heard before it.
+    pub(crate) fn ask(&self, session: SessionId, request: Request) -> Result<(), AttachError> {
+        self.hear();
+        let queue = u64::from(self.models.limits(request.agent.as_str()).queue);
+        let shard = self.log.shard_of(session);
+        let mut inner = self.lock();
+        if !inner.owned.contains_key(&shard) {
+            return Err(AttachError::Lost("Another node serves this session now; try again.".to_owned()));
+        }
+        if inner.backlog.is_left_alone(session) {
+            return Err(AttachError::Lost(format!("The records of {session} cannot be read by this build.")));
+        }
+        let agent = request.agent.clone();
+        let place = inner.backlog.reserve(session, shard, agent.as_str(), queue)?;
+        inner.requests.entry(session).or_default().push((place, request));
+        inner.backlog.asked(session, shard, agent.as_str());
+        self.asked.notify_one();
+        Ok(())
+    }
+
+    /// What clients ask of a session: its task takes all of it.
+    pub(crate) fn requests(&self, session: SessionId) -> Vec<Request> {
+        let mut inner = self.lock();
+        let all = inner.requests.remove(&session).unwrap_or_default();
+        all.into_iter()
+            .map(|(place, request)| {
+                inner.backlog.give_back(&place);
+                request
+            })
+            .collect()
+    }
+
+    /// Waits until a client asks for something.
+    pub(crate) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    /// What is shared of attached sessions.
+    pub(crate) fn guests(&self) -> &Guests {
+        &self.guests
+    }
+
+    /// Nobody serves what clients ask any more.
+    pub(crate) fn turn_away(&self) {
+        let sessions: Vec<SessionId> = self.lock().requests.keys().copied().collect();
+        for request in sessions.into_iter().flat_map(|session| self.requests(session)) {
+            request.fail(AttachError::Lost("The server is stopping.".to_owned()));
+        }
     }
 
     /// Hears what was posted here.
@@ -97,6 +156,7 @@ impl Desk {
         let lost = inner.owned.keys().filter(|shard| !owned.contains_key(shard)).copied().collect::<Vec<_>>();
         if !lost.is_empty() {
             inner.backlog.lose(&lost);
+            self.guests.lose(|session| lost.contains(&self.log.shard_of(session)));
         }
         if !gained.is_empty() {
             inner.looks.missed();
@@ -170,6 +230,9 @@ impl Desk {
 
     pub(crate) fn leave_alone(&self, session: SessionId) {
         self.lock().backlog.leave_alone(session);
+        for request in self.requests(session) {
+            request.fail(AttachError::Lost(format!("The records of {session} cannot be read by this build.")));
+        }
     }
 
     pub(crate) fn partitions_to_ask(&self, most: usize) -> Vec<u64> {
@@ -184,7 +247,8 @@ impl Desk {
     pub(crate) fn idle_for_ms(&self, now: Timestamp, monotonic_ms: i64) -> i64 {
         let inner = self.lock();
         let retry = inner.backlog.next_try_ms().map_or(i64::MAX, |at| at.saturating_sub(monotonic_ms));
-        inner.looks.due_in_ms(now, monotonic_ms).min(retry)
+        let lingers = self.guests.tidy(monotonic_ms).map_or(i64::MAX, |at| at.saturating_sub(monotonic_ms));
+        inner.looks.due_in_ms(now, monotonic_ms).min(retry).min(lingers)
     }
 
     pub(crate) fn try_again(&self, monotonic_ms: i64) {

@@ -16,7 +16,7 @@ mod scheduler;
 mod trigger;
 mod turn;
 
-pub use attach::{AttachError, CallReply, NotAttached, StartOf, Use, Whose};
+pub use attach::{AttachError, CallReply, ModelReply, NotAttached, Say, StartOf, Starts, Use, Whose};
 pub use backlog::Gauge;
 pub use mailbox::{AcceptError, Full, Runtime};
 pub use progress::Progress;

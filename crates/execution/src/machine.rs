@@ -8,6 +8,8 @@
 //!              └───────────────────────── outcome ◀───────────────────────────────┘
 //! ```
 
+mod conversation;
+
 use data::rows::frozen_words;
 use domain::call::Stop;
 use domain::clock::Timestamp;
@@ -18,6 +20,8 @@ use domain::id::{CallId, SessionId};
 use domain::mail::{Mail, MailBody};
 use domain::message::Role;
 use domain::session::{CallKind, CallState, OpenCall, Phase, Session};
+
+pub use conversation::{Told, told};
 
 /// How many uses in a row may carry unfit arguments before the session fails.
 pub const UNFIT_IN_A_ROW: u32 = 4;
@@ -42,6 +46,16 @@ pub enum Wanted {
         /// As which attempt at it.
         attempt: u16,
     },
+}
+
+impl Wanted {
+    /// The call.
+    pub fn call(&self) -> CallId {
+        match self {
+            Wanted::Model { call, .. } => *call,
+            Wanted::Capability { call, .. } => call.id,
+        }
+    }
 }
 
 /// How a session that wants nothing and has nothing in flight comes to rest.
@@ -172,11 +186,12 @@ fn gives_up(session: &Session, turns: u32) -> Option<String> {
              breaks off"
         ));
     }
-    if session.unfit_in_a_row >= UNFIT_IN_A_ROW {
+    if session.attached.is_none() && session.unfit_in_a_row >= UNFIT_IN_A_ROW {
         return Some(format!(
             "the model used capabilities with unfit arguments {UNFIT_IN_A_ROW} times in a row; the last error is in the trace"
         ));
     }
+    // How often a client asks its model for one message is its own business, and its budget's.
     (session.turns >= turns && session.wants_model())
         .then(|| format!("the model was asked {turns} times for one message (limits.turns) and is not done"))
 }
@@ -196,6 +211,8 @@ pub fn rest(session: &Session, turns: u32) -> Rest {
         return Rest::Failed(reason);
     }
     match (session.messages.last().map(|last| last.role), session.last_stop) {
+        // What comes next is its client's business.
+        _ if session.attached.is_some() => Rest::Finished,
         (None, _) => Rest::Nothing,
         (Some(Role::Agent), Some(Stop::Length)) => {
             Rest::Failed("the model ran into its output limit (model.max_output_tokens) before it was done".to_owned())
@@ -239,10 +256,14 @@ pub fn waits_on(session: &Session) -> String {
     }
     let mut words: Vec<_> = waits(session).into_iter().map(|wait| wait_words(wait.why)).collect();
     words.dedup();
+    if words.is_empty() && session.attached.is_some() && session.phase != Phase::Killed {
+        return "its client".to_owned();
+    }
     words.join(", ")
 }
 
-fn wait_words(why: WaitFor) -> String {
+/// What something waits for, in words.
+pub fn wait_words(why: WaitFor) -> String {
     match why {
         WaitFor::Approval { approval } => format!("approval {approval}"),
         WaitFor::TiedUp { budget } => format!("budget {budget}"),

@@ -9,6 +9,7 @@ use domain::id::SessionId;
 use domain::mail::Mail;
 use tokio::sync::broadcast;
 
+use crate::attach::{AttachError, Guests, Request, Starts};
 use crate::backlog::Gauge;
 use crate::desk::Desk;
 use crate::progress::{Announcer, Progress};
@@ -42,6 +43,8 @@ pub struct Runtime {
     log: Log,
     announcer: Announcer,
     triggers: Triggers,
+    starts: Starts,
+    gateway: gateway::Door,
     scheduler: Arc<Scheduler>,
 }
 
@@ -50,10 +53,11 @@ impl Runtime {
     pub fn start(log: Log, models: models::Door, gateway: gateway::Door, options: Options) -> Runtime {
         let announcer = Announcer::new();
         let desk = Arc::new(Desk::new(log.clone(), models.clone(), options.bounds()));
-        let kept = options.triggers.clone();
+        let (kept, starts, door) = (options.triggers.clone(), options.starts.clone(), gateway.clone());
         let (heard, triggers, offered) = (announcer.clone(), kept.clone(), Arc::default());
         let parts = Parts { log: log.clone(), models, gateway, announcer: heard, desk, triggers, offered };
-        Runtime { log, announcer, triggers: kept, scheduler: Arc::new(scheduler::start(parts, options)) }
+        let scheduler = Arc::new(scheduler::start(parts, options));
+        Runtime { log, announcer, triggers: kept, starts, gateway: door, scheduler }
     }
 
     /// Accepts mail: durable when this returns. Posting the same id twice delivers once. Messages that are due count
@@ -62,6 +66,27 @@ impl Runtime {
         let _place = self.scheduler.room(&mail)?;
         self.log.post(vec![mail]).await?;
         Ok(())
+    }
+
+    /// Takes what a client asks of a session, if there is room.
+    pub(crate) fn ask(&self, session: SessionId, request: Request) -> Result<(), AttachError> {
+        self.scheduler.ask(session, request)
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn gateway(&self) -> &gateway::Door {
+        &self.gateway
+    }
+
+    pub(crate) fn starts(&self) -> &Starts {
+        &self.starts
+    }
+
+    pub(crate) fn guests(&self) -> &Guests {
+        self.scheduler.desk().guests()
     }
 
     /// How many messages wait for the agent of a session that has some to take; `None`: it has none.

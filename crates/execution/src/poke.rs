@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct Poke {
     count: AtomicU64,
+    asks: AtomicU64,
     due: AtomicI64,
     messages: AtomicBool,
     news: Notify,
@@ -19,6 +20,7 @@ impl Default for Poke {
     fn default() -> Self {
         Poke {
             count: AtomicU64::new(0),
+            asks: AtomicU64::new(0),
             due: AtomicI64::new(i64::MIN),
             messages: AtomicBool::new(false),
             news: Notify::new(),
@@ -38,9 +40,20 @@ impl Poke {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Waits until it was poked more often than that.
-    pub(crate) async fn more_than(&self, seen: u64) {
-        while self.count() <= seen {
+    /// A client asks for something.
+    pub(crate) fn ask(&self) {
+        self.asks.fetch_add(1, Ordering::SeqCst);
+        self.news.notify_one();
+    }
+
+    /// How often clients asked.
+    pub(crate) fn asks(&self) -> u64 {
+        self.asks.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it was poked or asked more often than that.
+    pub(crate) async fn more_than(&self, seen: u64, asked: u64) {
+        while self.count() <= seen && self.asks() <= asked {
             self.news.notified().await;
         }
     }

@@ -20,6 +20,7 @@ use domain::session::Phase;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::attach::{AttachError, Request, Starts};
 use crate::backlog::{Bounds, Gauge, Rested};
 use crate::desk::{Desk, Held};
 use crate::looks::Look;
@@ -46,6 +47,8 @@ pub struct Options {
     pub retry_ms: u64,
     /// Whom to ask about schedules that fall due.
     pub triggers: Triggers,
+    /// Whom to ask how sessions of clients start.
+    pub starts: Starts,
 }
 
 impl Default for Options {
@@ -58,6 +61,7 @@ impl Default for Options {
             mail_batch: 1024,
             retry_ms: 500,
             triggers: Triggers::default(),
+            starts: Starts::default(),
         }
     }
 }
@@ -112,6 +116,18 @@ impl Options {
 }
 
 impl Scheduler {
+    /// Takes what a client asks of a session, if there is room.
+    pub(crate) fn ask(&self, session: SessionId, request: Request) -> Result<(), AttachError> {
+        if *self.stopping.borrow() {
+            return Err(AttachError::Lost("The server is stopping.".to_owned()));
+        }
+        self.desk.ask(session, request)
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// A place for mail that is to be posted, if there is one.
     pub(crate) fn room(&self, mail: &domain::mail::Mail) -> Result<Option<Held<'_>>, Full> {
         if *self.stopping.borrow() {
@@ -195,8 +211,9 @@ impl Stable {
             }
             self.parts.desk.try_again(self.monotonic_ms());
             while let Some(go) = self.parts.desk.next() {
-                let handle = self.tasks.spawn(turn::live(self.parts.clone(), go.session, go.poke, self.stop.clone()));
-                self.names.insert(handle.id(), go.session);
+                let session = go.session;
+                let handle = self.tasks.spawn(turn::live(self.parts.clone(), go, self.stop.clone()));
+                self.names.insert(handle.id(), session);
             }
             match self.read().await {
                 Ok(true) => {}
@@ -208,7 +225,9 @@ impl Stable {
             }
         }
         // Drain: nobody is woken; a task that has nothing in flight ends by itself.
+        self.parts.desk.turn_away();
         while self.tasks.join_next().await.is_some() {}
+        self.parts.desk.turn_away();
     }
 
     fn look_at_shards(&mut self) {
@@ -309,6 +328,7 @@ impl Stable {
             Some(ended) = self.tasks.join_next_with_id() => self.forget(ended),
             Ok(()) = self.owned.changed() => self.owned_changed = true,
             () = self.parts.log.mail_posted().notified() => {}
+            () = self.parts.desk.asked() => {}
             () = tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs())) => {}
         }
     }

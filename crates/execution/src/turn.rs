@@ -5,12 +5,14 @@
 //!   mail, outcomes ─▶ machine ─▶ doors.prepare ─▶ commit ─▶ doors.perform ─▶ outcomes
 //! ```
 
+mod client;
 mod commit;
 mod inbox;
 mod settle;
 
 pub use commit::head;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use data::commit::Receipt;
@@ -20,20 +22,21 @@ use domain::capability::Offer;
 use domain::clock::Timestamp;
 use domain::event::Event;
 use domain::id::{Pos, SessionId};
-use domain::mail::{Mail, MailBody, MailClass};
+use domain::mail::{Mail, MailBody, MailClass, Start};
 use domain::session::{CallState, Phase};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use crate::backlog::Rested;
+use crate::attach::{Lingering, Request};
+use crate::backlog::{Go, Rested};
 use crate::call::{self, Landed, Ready};
-use crate::machine::{self, Look, Rest};
-use crate::poke::Poke;
+use crate::machine::{self, Look, Rest, Wanted};
 use crate::rehydrate::{self, Awake};
 use crate::scheduler::{self, Ended, Parts};
 use crate::trigger;
+use crate::turn::client::Clients;
 use crate::turn::inbox::Inbox;
 
 /// How much mail one commit consumes, in bytes, before the rest waits for the next.
@@ -63,9 +66,10 @@ struct Turn {
     awake: Awake,
     offers: Option<Arc<[Offer]>>,
     turns: u32,
-    rows: Rows,
+    rows: Uncommitted,
     cause: String,
     inbox: Inbox,
+    clients: Clients,
     /// How much mail the next commit consumes, in bytes.
     taken_bytes: usize,
     /// How many messages it consumes.
@@ -74,10 +78,29 @@ struct Turn {
     waited_ms: i64,
 }
 
+/// What was gathered for the next commit.
+struct Uncommitted {
+    gateway: gateway::Door,
+    rows: Rows,
+}
+
+impl Deref for Uncommitted {
+    type Target = Rows;
+    fn deref(&self) -> &Rows {
+        &self.rows
+    }
+}
+
+impl DerefMut for Uncommitted {
+    fn deref_mut(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+}
+
 /// What was decided and never committed holds nothing: a task that ends, for whatever reason, gives it back.
-impl Drop for Turn {
+impl Drop for Uncommitted {
     fn drop(&mut self) {
-        self.parts.gateway.undo(&self.rows);
+        self.gateway.undo(&self.rows);
     }
 }
 
@@ -90,8 +113,9 @@ enum Stop {
 }
 
 /// A session's life from its first mail until it rests.
-pub(crate) async fn live(parts: Parts, id: SessionId, poke: Arc<Poke>, stop: watch::Receiver<bool>) -> Ended {
-    match work(parts, Inbox::new(id, poke), id, stop).await {
+pub(crate) async fn live(parts: Parts, go: Go, stop: watch::Receiver<bool>) -> Ended {
+    let id = go.session;
+    match work(parts, go, stop).await {
         Ok(rested) => Ended::Rests(rested),
         Err(Stop::Data(error @ (DataError::UnknownEvent { .. } | DataError::Damaged { .. }))) => {
             tracing::error!(session = %id, %error, "the session's records cannot be read; it is left alone");
@@ -113,8 +137,8 @@ pub(crate) async fn live(parts: Parts, id: SessionId, poke: Arc<Poke>, stop: wat
     }
 }
 
-async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiver<bool>) -> Result<Rested, Stop> {
-    let (mut turn, mail) = match Turn::wake(parts, inbox, id).await? {
+async fn work(parts: Parts, go: Go, mut stop: watch::Receiver<bool>) -> Result<Rested, Stop> {
+    let (mut turn, mail) = match Turn::wake(parts, go).await? {
         Ok(awake) => awake,
         Err(rested) => return Ok(rested),
     };
@@ -124,7 +148,10 @@ async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiv
         // Who stops takes no mail: a timer that nobody acted on would be consumed for nothing.
         let stopping = *stop.borrow();
         match mail.take() {
-            Some(_) if stopping => return Ok(turn.rested()),
+            Some(_) if stopping => {
+                turn.serve(stopping);
+                return Ok(turn.rested());
+            }
             Some(mail) => turn.receive_all(mail).await,
             None if !stopping && turn.inbox.has_news() => {
                 let mail = turn.inbox.read(&turn.parts.log, &turn.rows.consumed).await?;
@@ -132,6 +159,7 @@ async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiv
             }
             None => {}
         }
+        turn.serve(stopping);
         if turn.awake.session.phase == Phase::Killed {
             flights.clear();
         }
@@ -146,20 +174,21 @@ async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiv
             landed.into_iter().for_each(|one| turn.land(one));
             continue;
         }
-        if flights.is_empty() {
-            if stopping || (!turn.inbox.has_news() && !turn.thaws(known).await) {
+        if flights.is_empty() && !turn.clients.wait() {
+            if stopping || (!turn.has_work() && !turn.thaws(known).await) {
                 return Ok(turn.rested());
             }
             continue;
         }
-        if turn.inbox.has_news() && !stopping {
+        if turn.has_work() && !stopping {
             continue;
         }
         let waits_from = turn.monotonic_ms();
         tokio::select! {
             biased;
-            Some(landed) = flights.next() => turn.land(landed),
+            Some(landed) = flights.next(), if !flights.is_empty() => turn.land(landed),
             () = turn.inbox.news(), if !stopping => {}
+            () = turn.look_again(), if turn.clients.wait() => {}
             () = scheduler::stop_changed(&mut stop) => {}
         }
         turn.waited_ms += turn.monotonic_ms() - waits_from;
@@ -167,11 +196,23 @@ async fn work(parts: Parts, inbox: Inbox, id: SessionId, mut stop: watch::Receiv
 }
 
 impl Turn {
-    /// Rehydrates the session, or starts it if its mail says how; with the mail to begin with. `Err`: there is nothing
-    /// to do.
-    async fn wake(parts: Parts, mut inbox: Inbox, id: SessionId) -> Result<Result<(Turn, Vec<Mail>), Rested>, Stop> {
-        let worked_since_ms = parts.log.clock().monotonic_ms();
-        let mut rows = Rows::default();
+    /// Rehydrates the session, or starts it if its mail, or a client, says how; with the mail to begin with. `Err`: there
+    /// is nothing to do.
+    async fn wake(parts: Parts, go: Go) -> Result<Result<(Turn, Vec<Mail>), Rested>, Stop> {
+        let id = go.session;
+        let mut inbox = Inbox::new(id, go.poke);
+        inbox.looks();
+        let asked = parts.desk.requests(id);
+        if let Some(Lingering { awake, offers, .. }) = parts.desk.guests().come(id) {
+            let mail = if go.mail { inbox.read(&parts.log, &[]).await? } else { Vec::new() };
+            if !go.mail {
+                inbox.has_none();
+            }
+            let mut turn = Turn::new(parts, awake, inbox, asked);
+            turn.offers = offers;
+            return Ok(Ok((turn, mail)));
+        }
+        let mut first = None;
         let right = parts.log.right(id);
         let (past, mail) = tokio::join!(rehydrate::rehydrate(&parts.log, id), inbox.read(&parts.log, &[]));
         let mut mail = mail?;
@@ -179,23 +220,31 @@ impl Turn {
             Ok(Some(awake)) => awake,
             Err(DataError::Erased { .. }) => {
                 // What it said was erased: nothing can be added to it, and nobody is told anything by its mail.
+                client::turn_away(asked, &format!("What session {id} said was erased: use another."));
                 return throw_away(&parts, inbox, id, mail).await.map(Err);
             }
             Err(error) => return Err(error.into()),
             Ok(None) => {
-                let first = mail.iter().position(|piece| matches!(piece.body, MailBody::Message { .. }));
-                let Some(first) = first.map(|at| mail.remove(at)) else {
+                let Some(start) = start_of(id, &mut mail, &asked) else {
+                    client::turn_away(asked, &format!("There is no session {id}."));
                     return throw_away(&parts, inbox, id, mail).await.map(Err);
                 };
-                let MailBody::Message { start, .. } = &first.body else { unreachable!("it is a message") };
-                let (event, session) = rehydrate::start(id, start, parts.log.clock().now());
-                rows.events.push(event);
-                mail.insert(0, first);
+                let (event, session) = rehydrate::start(id, &start, parts.log.clock().now());
+                first = Some(event);
                 Awake { session, writer: parts.log.begin_under(right, id) }
             }
         };
+        let mut turn = Turn::new(parts, awake, inbox, asked);
+        turn.rows.events.extend(first);
+        turn.recover();
+        Ok(Ok((turn, mail)))
+    }
+
+    fn new(parts: Parts, awake: Awake, inbox: Inbox, asked: Vec<Request>) -> Turn {
         let turns = parts.models.brief(&awake.session.principal).map_or(TURNS_UNBRIEFED, |brief| brief.turns);
-        let mut turn = Turn {
+        let rows = Uncommitted { gateway: parts.gateway.clone(), rows: Rows::default() };
+        let worked_since_ms = parts.log.clock().monotonic_ms();
+        Turn {
             parts,
             awake,
             offers: None,
@@ -203,20 +252,27 @@ impl Turn {
             rows,
             cause: String::new(),
             inbox,
+            clients: Clients::of(asked),
             taken_bytes: 0,
             taken_messages: 0,
             worked_since_ms,
             waited_ms: 0,
-        };
-        turn.recover();
-        Ok(Ok((turn, mail)))
+        }
     }
 
-    /// How it is when it comes to rest.
-    fn rested(&self) -> Rested {
+    /// Whether there is mail, or a client that asks.
+    fn has_work(&self) -> bool {
+        self.inbox.has_news() || self.inbox.has_asks()
+    }
+
+    /// How it is when it comes to rest. One that a client will come back to lingers.
+    fn rested(self) -> Rested {
         let session = &self.awake.session;
         let unfinished = matches!(session.phase, Phase::Ready | Phase::Running | Phase::Suspended);
-        Rested { seen: self.inbox.seen(), partition: session.partition_number(), unfinished }
+        let (seen, asked) = (self.inbox.seen(), self.inbox.asked());
+        let rested = Rested { seen, asked, partition: session.partition_number(), unfinished };
+        self.linger();
+        rested
     }
 
     fn now(&self) -> Timestamp {
@@ -314,6 +370,7 @@ impl Turn {
             self.cause = cause;
         }
         let call = landed.event.call();
+        self.land_for_client(&landed.event, landed.came);
         self.happen(landed.event);
         self.rows.merge(landed.rows);
         let doubted = call.filter(|call| {
@@ -328,26 +385,34 @@ impl Turn {
     /// One turn: asks the doors for all that is wanted, then commits everything at once.
     async fn step(&mut self, in_flight: bool, stopping: bool) -> Result<(Vec<Ready>, Option<Arc<Receipt>>), Stop> {
         let ready = if stopping { Vec::new() } else { self.ask().await? };
-        if ready.is_empty() && !in_flight && !stopping {
+        self.tell_ended();
+        if ready.is_empty() && !in_flight && !stopping && !self.clients.wait() {
             self.come_to_rest();
         }
         let receipt = if self.rows.is_empty() { None } else { Some(Arc::new(self.commit().await?)) };
+        self.tell();
         Ok((ready, receipt))
     }
 
     /// Asks the doors for all that is wanted, and for what is wanted because of their answers.
     async fn ask(&mut self) -> Result<Vec<Ready>, Stop> {
-        let mut ready = Vec::new();
+        let mut ready = self.ask_for_clients().await;
         loop {
             let wanted = machine::wanted(&self.awake.session, self.look());
             if wanted.is_empty() {
                 return Ok(ready);
             }
-            let offers = self.offers().await?;
             for want in wanted {
+                if let (Wanted::Model { call, attempt }, true) = (&want, self.awake.session.attached.is_some()) {
+                    ready.extend(self.ask_again(*call, *attempt).await);
+                    continue;
+                }
+                let offers = self.offers().await?;
+                let call = want.call();
                 let prepared = call::prepare(&self.parts, &self.awake.session, &offers, want).await;
                 self.take(prepared.rows);
                 ready.extend(prepared.ready);
+                self.tell_waiting(call);
             }
         }
     }
@@ -400,6 +465,21 @@ impl Turn {
     }
 }
 
+/// How a session that there is not starts, by the first message in its mail or by a client. The message stands first
+/// then.
+fn start_of(id: SessionId, mail: &mut [Mail], asked: &[Request]) -> Option<Start> {
+    let first = mail.iter().position(|piece| matches!(piece.body, MailBody::Message { .. }));
+    if let Some(at) = first {
+        mail[..=at].rotate_right(1);
+    }
+    let by_mail = first.and_then(|_| match &mail.first()?.body {
+        MailBody::Message { start, .. } => Some((**start).clone()),
+        _ => None,
+    });
+    let by_client = || asked.iter().find_map(|request| request.start.as_deref().cloned());
+    by_mail.or_else(by_client).filter(|start| start.principal.link.session == id)
+}
+
 /// Mail to a session that there is not, or that was erased: a schedule's tick becomes what it is for, and the rest says
 /// nothing to anybody.
 async fn throw_away(parts: &Parts, mut inbox: Inbox, id: SessionId, mut mail: Vec<Mail>) -> Result<Rested, Stop> {
@@ -417,7 +497,7 @@ async fn throw_away(parts: &Parts, mut inbox: Inbox, id: SessionId, mut mail: Ve
         }
         mail = if inbox.has_news() { inbox.read(&parts.log, &[]).await? } else { Vec::new() };
     }
-    Ok(Rested { seen: inbox.seen(), partition: None, unfinished: false })
+    Ok(Rested { seen: inbox.seen(), asked: inbox.asked(), partition: None, unfinished: false })
 }
 
 impl From<DataError> for Stop {

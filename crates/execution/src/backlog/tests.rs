@@ -49,7 +49,7 @@ fn rests(backlog: &mut Backlog, n: u128) {
 
 fn rests_as(backlog: &mut Backlog, n: u128, unfinished: bool) {
     let seen = backlog.sessions[&session(n)].poke.count();
-    backlog.rested(session(n), Rested { seen, partition: None, unfinished });
+    backlog.rested(session(n), Rested { seen, asked: 0, partition: None, unfinished });
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn mail_that_comes_as_a_session_comes_to_rest_wakes_it_again() {
     backlog.arrived(&row(1, "a", 0), None);
     let seen = go(&mut backlog).unwrap().poke.count();
     backlog.arrived(&row(1, "a", 1), None);
-    backlog.rested(session(1), Rested { seen, partition: None, unfinished: false });
+    backlog.rested(session(1), Rested { seen, asked: 0, partition: None, unfinished: false });
     assert_eq!(all(&mut backlog), [1]);
     rests(&mut backlog, 1);
     assert_eq!(all(&mut backlog), [0; 0]);
@@ -99,7 +99,7 @@ fn mail_that_comes_as_a_session_comes_to_rest_wakes_it_again() {
     let seen = go(&mut backlog).unwrap().poke.count();
     backlog.arrived(&row(2, "a", 3), None);
     backlog.arrived(&decision(1), None);
-    backlog.rested(session(1), Rested { seen, partition: None, unfinished: false });
+    backlog.rested(session(1), Rested { seen, asked: 0, partition: None, unfinished: false });
     assert_eq!(all(&mut backlog), [1, 2]);
 }
 
@@ -176,7 +176,7 @@ fn one_session_of_a_partition_at_a_time_in_the_order_of_its_mail() {
     assert_eq!(all(&mut backlog), [0; 0]);
     backlog.arrived(&decision(1), None);
     assert_eq!(all(&mut backlog), [1]);
-    backlog.rested(session(1), Rested { seen: 0, partition: Some(7), unfinished: false });
+    backlog.rested(session(1), Rested { seen: 0, asked: 0, partition: Some(7), unfinished: false });
     assert_eq!(all(&mut backlog), [2]);
     rests(&mut backlog, 2);
     assert_eq!(all(&mut backlog), [3]);
@@ -194,7 +194,7 @@ fn the_unfinished_session_of_a_partition_is_found_after_a_restart() {
     // It is killed: whose partition it was is known to its task alone.
     backlog.arrived(&decision(5), None);
     assert_eq!(all(&mut backlog), [5]);
-    backlog.rested(session(5), Rested { seen: 0, partition: Some(7), unfinished: false });
+    backlog.rested(session(5), Rested { seen: 0, asked: 0, partition: Some(7), unfinished: false });
     assert_eq!(all(&mut backlog), [1]);
     // A message to the one that is unfinished is taken by it.
     rests_as(&mut backlog, 1, true);
@@ -209,7 +209,7 @@ fn one_that_lets_go_while_the_store_is_asked_holds_nothing() {
     assert_eq!(all(&mut backlog), [5]);
     backlog.arrived(&of_partition(1, 1), None);
     assert_eq!(backlog.partitions_to_ask(9), [7]);
-    backlog.rested(session(5), Rested { seen: 0, partition: Some(7), unfinished: false });
+    backlog.rested(session(5), Rested { seen: 0, asked: 0, partition: Some(7), unfinished: false });
     // The answer is from before that.
     backlog.unfinished(&[7], &[(7, session(5))]);
     assert_eq!(all(&mut backlog), [0; 0]);

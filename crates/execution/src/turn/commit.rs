@@ -39,6 +39,7 @@ impl Turn {
                     tokio::time::sleep(TRY_AGAIN).await;
                 }
                 CommitError::Unknown => {
+                    self.clients.forget();
                     if self.happened_after(before).await {
                         self.durable();
                     }
@@ -53,7 +54,7 @@ impl Turn {
 
     /// What was gathered is in the log.
     fn durable(&mut self) {
-        self.rows = Rows::default();
+        *self.rows = Rows::default();
         self.cause.clear();
         self.taken_bytes = 0;
         let messages = std::mem::take(&mut self.taken_messages);

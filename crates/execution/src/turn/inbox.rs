@@ -19,6 +19,8 @@ pub(super) struct Inbox {
     poke: Arc<Poke>,
     /// How often it was poked when it last read.
     seen: u64,
+    /// How often clients had asked when it last looked.
+    asked: u64,
     /// Whether the table has more than was taken.
     more: bool,
     /// What says nothing and could not be thrown away.
@@ -27,7 +29,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(session: SessionId, poke: Arc<Poke>) -> Self {
-        Inbox { session, poke, seen: 0, more: true, useless: BTreeSet::new() }
+        Inbox { session, poke, seen: 0, asked: 0, more: true, useless: BTreeSet::new() }
     }
 
     /// How often it was poked when it last read.
@@ -40,11 +42,31 @@ impl Inbox {
         self.more || self.poke.count() > self.seen
     }
 
-    /// Waits until there may be.
+    /// Waits until there may be, or until a client asks for something.
     pub(super) async fn news(&self) {
         if !self.more {
-            self.poke.more_than(self.seen).await;
+            self.poke.more_than(self.seen, self.asked).await;
         }
+    }
+
+    /// That whoever woke it knows of no mail.
+    pub(super) fn has_none(&mut self) {
+        self.more = false;
+    }
+
+    /// How often clients had asked when it last looked.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked
+    }
+
+    /// Whether clients asked since.
+    pub(super) fn has_asks(&self) -> bool {
+        self.poke.asks() > self.asked
+    }
+
+    /// That it looks now: before what is asked is taken.
+    pub(super) fn looks(&mut self) {
+        self.asked = self.poke.asks();
     }
 
     /// That what was read was not all taken.

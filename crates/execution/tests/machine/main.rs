@@ -1,6 +1,8 @@
 //! The machine, alone: what a session wants next and how it comes to rest, from what happened to it.
 
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod said;
 #[cfg(test)]
 mod stopping;

@@ -34,11 +34,15 @@ fn session_id() -> SessionId {
     SessionId::from_u128(7)
 }
 
-fn start() -> Start {
+pub(crate) fn start() -> Start {
     let link = Link { agent: "payer".parse().unwrap(), revision: Digest::of(b"revision"), session: session_id() };
     let owner = "finance".parse().unwrap();
     let principal = Principal { link, owner, on_behalf_of: None, parents: Vec::new(), autonomy: Autonomy::Autonomous };
-    Start { principal, key: "k".to_owned(), trace: TraceId(1), case: None, partition: None }
+    Start { principal, key: "k".to_owned(), trace: TraceId(1), case: None, partition: None, attached: false }
+}
+
+pub(crate) fn session_of(start: Start) -> Session {
+    Session::started(session_id(), start, Timestamp(0))
 }
 
 pub(crate) fn written(id: &str, words: &str) -> Mail {
