@@ -3,11 +3,10 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use domain::call::Stop;
 use domain::message::Content;
 use models::provider::{Answer, Delta, ProviderError};
-use models::wire::Wire;
+use models::wire::anthropic::AnswerReader;
 use serde_json::{Value, json};
 
 type Decoded = (Result<Answer, ProviderError>, Vec<Delta>);
@@ -22,10 +21,8 @@ fn golden(name: &str) -> Vec<u8> {
 
 fn decode(chunks: &[&[u8]]) -> Decoded {
     let deltas = RefCell::new(Vec::new());
-    let mut reader = Wire::Anthropic.reader(0);
-    let pushed = chunks
-        .iter()
-        .try_for_each(|chunk| reader.push(&Bytes::copy_from_slice(chunk), &|delta| deltas.borrow_mut().push(delta)));
+    let mut reader = AnswerReader::default();
+    let pushed = chunks.iter().try_for_each(|chunk| reader.push(chunk, &|delta| deltas.borrow_mut().push(delta)));
     (pushed.and_then(|()| reader.finish()), deltas.into_inner())
 }
 

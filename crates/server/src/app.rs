@@ -36,6 +36,7 @@ pub(crate) struct App {
     pub log: Log,
     pub gate: Arc<Gate>,
     pub runtime: Runtime,
+    pub models: models::Door,
     pub clock: Arc<dyn Clock>,
     pub logins: Arc<Logins>,
     pub views: data::tail::Views,

@@ -7,25 +7,30 @@
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use control::identity;
 use domain::id::Name;
 use domain::principal::Caller;
+use models::ingress::Trouble;
 
 use crate::app::App;
 use crate::console::{page, session};
 use crate::error::{ApiError, ApiResult};
+use crate::ingress;
 
 /// The only ways in without a key or a console session: exact paths, and prefixes that end with `/`.
 pub(crate) const OPEN_ROUTES: &[&str] = &["/healthz", "/readyz", "/login", "/static/", "/.well-known/", "/hooks/"];
 
 /// Paths that speak to programs; all others are pages.
-const FOR_PROGRAMS: &[&str] = &["/healthz", "/readyz", "/metrics", "/api/", "/.well-known/", "/hooks/", "/mcp"];
+const FOR_PROGRAMS: &[&str] = &["/healthz", "/readyz", "/metrics", "/api/", "/.well-known/", "/hooks/", "/v1/", "/mcp"];
 
 /// What an agent's key opens.
-const FOR_AGENTS: &[&str] = &["/mcp"];
+const FOR_AGENTS: &[&str] = &["/v1/", "/mcp"];
+
+/// Where SDKs of one vendor put their key.
+const API_KEY: &str = "x-api-key";
 
 /// Whether a path is one of the ways in without a key.
 pub(crate) fn is_open(path: &str) -> bool {
@@ -111,30 +116,52 @@ enum Entry {
 /// Lets a request through with a key, with a console session, or where neither is needed; shows errors of pages as
 /// pages; says of every answer how it may be kept and read.
 pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let is_page = !is_one_of(FOR_PROGRAMS, request.uri().path());
+    let path = request.uri().path().to_owned();
+    let is_page = !is_one_of(FOR_PROGRAMS, &path);
     let entry = enter(&app, &mut request, is_page);
     let who = request.extensions().get::<Who>().cloned();
     let csrf = request.extensions().get::<session::Csrf>().cloned();
     let response = match entry {
         Entry::Admitted => next.run(request).await,
-        Entry::Refused(error) => error.into_response(),
+        Entry::Refused(error) => refused(&path, error),
         Entry::SignIn => Redirect::to("/login").into_response(),
     };
     let response = if is_page { page::of_error(&app, who, csrf, response).await } else { response };
     with_headers(response)
 }
 
+/// A refusal, in the words of whoever asked.
+fn refused(path: &str, error: ApiError) -> Response {
+    if !path.starts_with("/v1/") {
+        return error.into_response();
+    }
+    let words = format!("{}; {}.", error.reason(), error.next());
+    let trouble = match error.status() {
+        StatusCode::UNAUTHORIZED => Trouble::UnknownKey(words),
+        _ => Trouble::Refused(words),
+    };
+    ingress::refusal(ingress::dialect_of(path), &trouble)
+}
+
 fn enter(app: &App, request: &mut Request, is_page: bool) -> Entry {
     if is_open(request.uri().path()) {
         return Entry::Admitted;
     }
-    let Some(shown) = request.headers().get(header::AUTHORIZATION) else {
+    let for_agents = is_one_of(FOR_AGENTS, request.uri().path());
+    let shown = shown(request.headers(), for_agents);
+    if shown.is_empty() {
         return by_cookie(app, request, is_page);
-    };
-    let caller = bearer(shown).and_then(|key| identity::authenticate(&app.gate.registry(), key));
+    }
+    let registry = app.gate.registry();
+    let caller = shown.into_iter().flatten().find_map(|key| identity::authenticate(&registry, key));
     match caller {
+        Some(Caller::Admin | Caller::Person { .. }) if for_agents => {
+            let reason = "/v1 and /mcp take an agent's key only";
+            let next = "make one with `ostler key add agent NAME`, or see `ostler onboard NAME`";
+            Entry::Refused(ApiError::forbidden(reason, next))
+        }
         None => Entry::Refused(ApiError::unknown_key()),
-        Some(Caller::Agent { .. }) if !is_one_of(FOR_AGENTS, request.uri().path()) => {
+        Some(Caller::Agent { .. }) if !for_agents => {
             let reason = "an agent's key opens the ingress and /mcp and nothing else";
             Entry::Refused(ApiError::forbidden(reason, "use an admin's or a person's key"))
         }
@@ -164,6 +191,15 @@ fn by_cookie(app: &App, request: &mut Request, is_page: bool) -> Entry {
         None if is_page && reads => Entry::SignIn,
         None => Entry::Refused(ApiError::no_key()),
     }
+}
+
+/// The keys that a request shows, each as far as it can be read: SDKs of one vendor send theirs in `x-api-key`.
+fn shown(headers: &HeaderMap, for_agents: bool) -> Vec<Option<&str>> {
+    let mut keys: Vec<_> = headers.get(header::AUTHORIZATION).map(bearer).into_iter().collect();
+    if for_agents {
+        keys.extend(headers.get(API_KEY).map(|key| key.to_str().ok().map(str::trim)));
+    }
+    keys
 }
 
 /// The key of `Authorization: Bearer KEY` (RFC 6750 §2.1; the scheme's case does not matter).

@@ -33,7 +33,7 @@ use crate::app::{App, Serving};
 use crate::config::{Config, Secrets};
 use crate::console::session::Logins;
 use crate::mcp::Mcp;
-use crate::{routes, schedules, webhooks};
+use crate::{ingress, routes, schedules, webhooks};
 
 /// How long answers that are on their way may take once nothing new is done.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -79,8 +79,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let gateway = gateway_door(&gate, &clock, &config);
     let views = Views::start(log.clone(), Some(Auditor::open(&log, &config.data)?));
     let following = tokio::spawn(control::thaw::follow(gate.clone()));
-    let options = execution::Options { triggers: schedules::triggers(&gate), ..execution::Options::default() };
-    let runtime = Runtime::start(log.clone(), models, gateway.clone(), options);
+    let (triggers, starts) = (schedules::triggers(&gate), ingress::starts(&gate));
+    let options = execution::Options { triggers, starts, ..execution::Options::default() };
+    let runtime = Runtime::start(log.clone(), models.clone(), gateway.clone(), options);
     let listener = listen(config.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let admin_key = admin_key(&gate, &config.data, &url).await?;
@@ -96,6 +97,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         log: log.clone(),
         gate,
         runtime: runtime.clone(),
+        models,
         mcp: Arc::new(Mcp::new(&guests, clock.clone())),
         clock,
         logins: Arc::new(Logins::at(&url)),

@@ -10,6 +10,7 @@ pub mod config;
 mod console;
 mod error;
 mod hooks;
+mod ingress;
 mod mcp;
 mod metrics;
 pub mod rehearse;

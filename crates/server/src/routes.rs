@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{auth, console, hooks, mcp, metrics, stream};
+use crate::{auth, console, hooks, ingress, mcp, metrics, stream};
 
 /// The largest body a request may carry, in bytes.
 pub const BODY_LIMIT: usize = 8 << 20;
@@ -123,6 +123,17 @@ pub const ROUTES: &[Route] = &[
     // Signed by somebody else.
     post("/hooks/{agent}/{trigger}", |at| on(at, hooks::receive)),
     // Agents that keep their own loop.
+    post("/v1/messages", |at| on(at, ingress::messages).layer(DefaultBodyLimit::max(ingress::BODY_LIMIT))),
+    post("/v1/messages/count_tokens", |at| {
+        on(at, ingress::count_tokens).layer(DefaultBodyLimit::max(ingress::BODY_LIMIT))
+    }),
+    post("/v1/chat/completions", |at| on(at, ingress::chat).layer(DefaultBodyLimit::max(ingress::BODY_LIMIT))),
+    post("/v1/responses", |at| on(at, ingress::responses).layer(DefaultBodyLimit::max(ingress::BODY_LIMIT))),
+    post("/v1/responses/input_tokens", |at| {
+        on(at, ingress::input_tokens).layer(DefaultBodyLimit::max(ingress::BODY_LIMIT))
+    }),
+    get("/v1/models", |at| on(at, ingress::models)),
+    get("/v1/models/{id}", |at| on(at, ingress::model)),
     post("/mcp", |at| on(at, mcp::post)),
     delete("/mcp", |at| on(at, mcp::end)),
     // The console.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
 
+mod attached;
 mod bounds;
 mod browser;
 mod console;
@@ -11,6 +12,7 @@ mod flow;
 mod http;
 mod ingress;
 mod mcp;
+mod model;
 mod openapi;
 mod people;
 mod receiver;

@@ -22,7 +22,7 @@ fn filled(path: &str) -> String {
 }
 
 fn is_page(path: &str) -> bool {
-    !["/api/", "/healthz", "/readyz", "/metrics", "/hooks/", "/mcp"].iter().any(|start| path.starts_with(start))
+    !["/api/", "/healthz", "/readyz", "/metrics", "/hooks/", "/v1/", "/mcp"].iter().any(|start| path.starts_with(start))
 }
 
 #[tokio::test]
@@ -56,6 +56,10 @@ async fn every_way_in_is_refused_without_a_key_but_for_those_that_are_open() {
             (true, ..) => assert_eq!(reply.status, 200, "{method} {path}: {reply:?}"),
             (false, true, "GET") => assert!(signs_in, "{method} {path}: {reply:?}"),
             (false, true, _) => assert_eq!(reply.status, 401, "{method} {path}: {reply:?}"),
+            // In the words of the clients' own SDKs.
+            (false, false, _) if path.starts_with("/v1/") => {
+                assert_eq!(reply.status, 401, "{method} {path}: {reply:?}")
+            }
             (false, false, _) => assert_eq!(reply.refusal(), "401 no_key", "{method} {path}"),
         }
     }
@@ -82,7 +86,7 @@ async fn a_key_that_is_none_opens_nothing_even_beside_a_console_session() {
 async fn an_agents_key_opens_nothing_but_what_agents_speak_to() {
     let stage = Stage::with_agents().await;
     let key = stage.agent_key("note-keeper").await;
-    let theirs = |path: &str| path == "/mcp";
+    let theirs = |path: &str| path == "/mcp" || path.starts_with("/v1/");
     for route in ROUTES.iter().filter(|route| !route.is_open() && !theirs(route.path())) {
         let path = filled(route.path());
         let reply = stage.by(&key, route.method(), &path, "").await;
@@ -117,7 +121,8 @@ async fn looking_changes_nothing() {
         (item["session"].as_str().unwrap(), item["call"].as_str().unwrap(), item["id"].as_str().unwrap());
     let before = counted(&stage).await;
     assert!(before.contains("ostler_commits_total{shard=\"0\"}"), "{before}");
-    for route in ROUTES.iter().filter(|route| route.method() == "GET" && !route.path().ends_with("/stream")) {
+    let looks = |path: &str| !path.ends_with("/stream") && !path.starts_with("/v1/");
+    for route in ROUTES.iter().filter(|route| route.method() == "GET" && looks(route.path())) {
         let path = match route.path() {
             sessions if sessions.contains("/sessions/{id}") => sessions.replace("{id}", session),
             "/api/events" => "/api/events?follow=false".to_owned(),
