@@ -13,6 +13,8 @@ pub struct SseEvent {
     pub name: String,
     /// Its data; several lines are joined by line breaks.
     pub data: String,
+    /// Where it begins, in bytes from the stream's start: comments before it are its own.
+    pub at: usize,
 }
 
 /// A stream that cannot be read on.
@@ -38,6 +40,8 @@ pub struct SseParser {
     name: String,
     data: Option<String>,
     read: usize,
+    /// Where the last empty line ended.
+    boundary: usize,
     /// The first line, which may carry a byte order mark, was read.
     begun: bool,
 }
@@ -48,27 +52,40 @@ impl SseParser {
     /// # Errors
     /// When a bound is passed or a line is not text; nothing can be read after that.
     pub fn push(&mut self, chunk: &[u8], each: &mut dyn FnMut(SseEvent)) -> Result<(), SseError> {
-        self.read = self.read.saturating_add(chunk.len());
-        if self.read > STREAM_LIMIT {
-            return Err(SseError::LongStream);
-        }
-        for byte in chunk {
-            match byte {
-                b'\n' if self.after_return => self.after_return = false,
-                b'\n' | b'\r' => {
-                    self.after_return = *byte == b'\r';
-                    self.end_line(each)?;
-                }
-                _ => {
-                    self.after_return = false;
-                    if self.line.len() == LINE_LIMIT {
-                        return Err(SseError::LongLine);
-                    }
-                    self.line.push(*byte);
-                }
+        let mut rest = chunk;
+        while let Some(first) = rest.first() {
+            if self.after_return && *first == b'\n' {
+                self.after_return = false;
+                self.step(1)?;
+                self.boundary += usize::from(self.boundary + 1 == self.read);
+                rest = &rest[1..];
+                continue;
             }
+            let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            if self.line.len() + piece.len() > LINE_LIMIT {
+                return Err(SseError::LongLine);
+            }
+            self.step(piece.len())?;
+            self.after_return = false;
+            self.line.extend_from_slice(piece);
+            let Some(end) = end else { return Ok(()) };
+            self.step(1)?;
+            self.after_return = rest[end] == b'\r';
+            self.end_line(each)?;
+            rest = &rest[end + 1..];
         }
         Ok(())
+    }
+
+    /// Where the last complete event ended, in bytes from the stream's start.
+    pub fn boundary(&self) -> usize {
+        self.boundary
+    }
+
+    fn step(&mut self, bytes: usize) -> Result<(), SseError> {
+        self.read = self.read.saturating_add(bytes);
+        if self.read > STREAM_LIMIT { Err(SseError::LongStream) } else { Ok(()) }
     }
 
     /// The stream has ended. Servers exist that leave out the last empty line, so what is there counts as an event.
@@ -111,8 +128,9 @@ impl SseParser {
 
     fn dispatch(&mut self, each: &mut dyn FnMut(SseEvent)) {
         let name = std::mem::take(&mut self.name);
+        let at = std::mem::replace(&mut self.boundary, self.read);
         if let Some(data) = self.data.take() {
-            each(SseEvent { name, data });
+            each(SseEvent { name, data, at });
         }
     }
 }
@@ -146,6 +164,24 @@ mod tests {
         }
         let single: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
         assert_eq!(parse(&single).unwrap(), expected);
+    }
+
+    #[test]
+    fn whole_events_can_be_cut_out_of_the_bytes() {
+        for stream in ["data: a\n\n: wait\n\ndata: b\n\ndata: c", "data: a\r\n\r\n: wait\r\n\r\ndata: b\r\n\r\ndata: c"]
+        {
+            for split in 0..=stream.len() {
+                let (left, right) = stream.as_bytes().split_at(split);
+                let (mut parser, mut starts) = (SseParser::default(), Vec::new());
+                let mut each = |event: SseEvent| starts.push(event.at);
+                parser.push(left, &mut each).unwrap();
+                assert!(parser.boundary() <= split);
+                parser.push(right, &mut each).unwrap();
+                assert_eq!(&stream[parser.boundary()..], "data: c", "split at {split}");
+                let first = stream[starts[1]..].trim_start();
+                assert!(first.starts_with("data: b") && starts[0] == 0, "{starts:?}");
+            }
+        }
     }
 
     #[test]

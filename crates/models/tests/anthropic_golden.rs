@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use domain::call::Stop;
 use domain::message::Content;
 use models::provider::{Answer, Delta, ProviderError};
-use models::wire::anthropic::AnswerReader;
+use models::wire::Wire;
 use serde_json::{Value, json};
 
 type Decoded = (Result<Answer, ProviderError>, Vec<Delta>);
@@ -21,8 +22,10 @@ fn golden(name: &str) -> Vec<u8> {
 
 fn decode(chunks: &[&[u8]]) -> Decoded {
     let deltas = RefCell::new(Vec::new());
-    let mut reader = AnswerReader::default();
-    let pushed = chunks.iter().try_for_each(|chunk| reader.push(chunk, &|delta| deltas.borrow_mut().push(delta)));
+    let mut reader = Wire::Anthropic.reader(0);
+    let pushed = chunks
+        .iter()
+        .try_for_each(|chunk| reader.push(&Bytes::copy_from_slice(chunk), &|delta| deltas.borrow_mut().push(delta)));
     (pushed.and_then(|()| reader.finish()), deltas.into_inner())
 }
 

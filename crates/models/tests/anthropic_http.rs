@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use domain::message::{Message, Origin, Role};
-use models::http::{AnthropicHttp, client};
+use models::http::{HttpProvider, client};
 use models::provider::{Answer, Delta, Options, Provider, ProviderError, Request};
+use models::wire::Wire;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -77,7 +78,7 @@ fn request() -> Request {
 }
 
 async fn send(base_url: &str) -> (Result<Answer, ProviderError>, Vec<Delta>) {
-    let provider = AnthropicHttp::new(client().expect("a client"), base_url, Some(KEY.to_owned()));
+    let provider = HttpProvider::new(client().expect("a client"), Wire::Anthropic, base_url, Some(KEY.to_owned()));
     let deltas = Mutex::new(Vec::new());
     let sink = |delta| deltas.lock().expect("nobody panics with it").push(delta);
     let body = provider.body(&request());
@@ -197,7 +198,8 @@ async fn the_key_is_in_no_error_and_no_debug_text() {
     let error = refused("401 Unauthorized", "", &body).await;
     let text = format!("{error} {error:?}");
     assert!(text.contains("authentication_error") && !text.contains(KEY), "{text}");
-    let provider = AnthropicHttp::new(client().unwrap(), "http://user:pass@127.0.0.1:9", Some(KEY.to_owned()));
+    let provider =
+        HttpProvider::new(client().unwrap(), Wire::Anthropic, "http://user:pass@127.0.0.1:9", Some(KEY.to_owned()));
     let error = provider.send(&request(), Vec::new().into(), &|_| ()).await.unwrap_err();
     let text = format!("{provider:?} {error} {error:?}");
     assert!(!text.contains(KEY) && !text.contains("pass"), "{text}");
@@ -205,7 +207,8 @@ async fn the_key_is_in_no_error_and_no_debug_text() {
 
 #[tokio::test]
 async fn a_key_that_no_header_can_carry_is_not_sent_and_not_shown() {
-    let provider = AnthropicHttp::new(client().unwrap(), "http://127.0.0.1:9", Some("bad\nkey".to_owned()));
+    let provider =
+        HttpProvider::new(client().unwrap(), Wire::Anthropic, "http://127.0.0.1:9", Some("bad\nkey".to_owned()));
     let error = provider.send(&request(), Vec::new().into(), &|_| ()).await.unwrap_err();
     assert!(matches!(error, ProviderError::NotSent { retryable: false, .. }));
     assert!(!error.to_string().contains("bad"), "{error}");

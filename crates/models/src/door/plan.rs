@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 
 use super::Door;
 use super::client::{Speech, Wanted};
-use crate::http::AnthropicHttp;
+use crate::http::HttpProvider;
 use crate::pin::pin;
 use crate::price::{Price, price_of};
 use crate::provider::{Provider, Request, Tool};
 use crate::scripted::Scripted;
+use crate::wire::Wire;
 
 /// The script that is built in.
 const DEMO: &str = "demo";
@@ -101,17 +102,16 @@ impl Door {
                 let reason = format!("The provider {name} plays the script {script}, which does not exist.");
                 not_ready(reason, "Name the script `demo`, and apply it again.")
             }),
-            Protocol::Anthropic { base_url, key } => {
+            protocol @ (Protocol::Anthropic { base_url, .. }
+            | Protocol::OpenaiChat { base_url, .. }
+            | Protocol::OpenaiResponses { base_url, .. }
+            | Protocol::Gemini { base_url, .. }) => {
                 let client = self.inner.client.clone().map_err(|reason| {
                     not_ready(format!("The provider {name} cannot be reached: {reason}."), "Install ca-certificates.")
                 })?;
-                let key = key.as_deref().map(|secret| self.secret(name, secret)).transpose()?;
-                Ok(Arc::new(AnthropicHttp::new(client, base_url, key)))
-            }
-            Protocol::OpenaiChat { .. } | Protocol::OpenaiResponses { .. } | Protocol::Gemini { .. } => {
-                let protocol = descriptor.spec.protocol.word();
-                let reason = format!("The provider {name} speaks {protocol}, which this build does not speak.");
-                Err(not_ready(reason, "Name another provider in the agent's `model:`."))
+                let key = protocol.secret().map(|secret| self.secret(name, secret)).transpose()?;
+                let wire = Wire::of(protocol).expect("only a script has none");
+                Ok(Arc::new(HttpProvider::new(client, wire, base_url, key)))
             }
         }
     }

@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::call::Stop;
-use domain::message::{Content, Message, Origin, Part, Role, Trust};
+use domain::message::{Content, Message, Part, Role};
 use serde_json::{Map, Value};
 
-use super::PROTOCOL;
-use super::refusal::{reason, refused_in_stream};
 use crate::provider::{Answer, Delta, ProviderError};
 use crate::sse::SseEvent;
 use crate::usage;
+use crate::wire::{Decode, Wire, ended_early, failed_in_stream, part, say};
 
 /// Reads the events of one answer.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(in crate::wire) struct Decoder {
     started: bool,
     stopped: bool,
     blocks: BTreeMap<u64, Building>,
@@ -37,18 +36,12 @@ struct Building {
     place: Option<u32>,
 }
 
-impl Decoder {
-    /// Reads one event, and gives `each` what it says.
-    ///
-    /// # Errors
-    /// When the provider says that it failed, or says something that is not the format. Nothing can be read after it.
-    pub(super) fn push(&mut self, event: &SseEvent, each: &dyn Fn(Delta)) -> Result<(), ProviderError> {
+impl Decode for Decoder {
+    fn push(&mut self, event: &SseEvent, each: &dyn Fn(Delta)) -> Result<(), ProviderError> {
         if self.stopped {
             return Ok(());
         }
-        let Ok(event) = serde_json::from_str::<Value>(&event.data) else {
-            return Err(rubbish(format!("an event {:?} that is not JSON", event.name)));
-        };
+        let event = Wire::Anthropic.json(event)?;
         match event["type"].as_str() {
             Some("message_start") => self.start(&event["message"]),
             Some("content_block_start") => self.block_start(&event, each)?,
@@ -60,33 +53,55 @@ impl Decoder {
                 }
             }
             Some("message_stop") => self.stopped = true,
-            Some("error") => return Err(self.failed(&event)),
+            Some("error") => return Err(failed_in_stream(&event, self.started)),
             Some(_) => {} // `ping`, `content_block_stop`, and what is added to the format later
             None => return Err(rubbish("an event without a type".to_owned())),
         }
         Ok(())
     }
 
-    /// Whether the answer is complete.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_ending(&self) -> bool {
         self.stopped
     }
 
-    /// The stream has ended: the answer.
-    ///
-    /// # Errors
-    /// When it ended too early.
-    pub(super) fn finish(self) -> Result<Answer, ProviderError> {
-        if !self.stopped {
-            let place = if self.started { "in the middle of the answer" } else { "before the answer began" };
-            return Err(ProviderError::Unknown { reason: format!("the stream ended {place}") });
-        }
+    fn is_complete(&self) -> bool {
+        self.stopped
+    }
+
+    fn finish(self: Box<Self>) -> Result<Answer, ProviderError> {
+        if self.stopped { Ok(self.answer()) } else { Err(ended_early(self.started)) }
+    }
+}
+
+/// What a message that is no stream says.
+///
+/// # Errors
+/// When it is an error, or no message.
+pub(in crate::wire) fn whole(message: &Value) -> Result<Answer, ProviderError> {
+    if message["type"] == "error" {
+        return Err(failed_in_stream(message, false));
+    }
+    let Some(blocks) = message["content"].as_array() else {
+        return Err(rubbish("a message without content".to_owned()));
+    };
+    let mut decoder = Decoder::default();
+    decoder.start(message);
+    decoder.stop = message["stop_reason"].as_str().map(str::to_owned);
+    for (index, block) in (0..).zip(blocks) {
+        let block = block.as_object().ok_or_else(|| rubbish("a block that is no object".to_owned()))?.clone();
+        decoder.blocks.insert(index, Building { block, input: String::new(), place: None });
+    }
+    Ok(decoder.answer())
+}
+
+impl Decoder {
+    fn answer(self) -> Answer {
         let parts: Vec<Part> = self.blocks.into_values().map(Building::finish).map(part).collect();
         let uses = parts.iter().any(|part| matches!(part.content, Content::Use { .. }));
         let message = Message { role: Role::Agent, parts };
         let stop = stop(self.stop.as_deref(), uses);
         let (usage, served_model) = (usage::anthropic(&Value::Object(self.usage)), self.served_model);
-        Ok(Answer { message, stop, usage, served_model, tail: Bytes::new() })
+        Answer { message, stop, usage, served_model, tail: Bytes::new() }
     }
 
     fn start(&mut self, message: &Value) {
@@ -157,16 +172,6 @@ impl Decoder {
         }
         Ok(())
     }
-
-    /// An error after the message began may be billed; before, it is a refusal like any other.
-    fn failed(&self, event: &Value) -> ProviderError {
-        if self.started {
-            let reason = reason(event).unwrap_or_else(|| "it gave no reason".to_owned());
-            ProviderError::Unknown { reason: format!("the provider failed in the middle of its answer: {reason}") }
-        } else {
-            refused_in_stream(event)
-        }
-    }
 }
 
 impl Building {
@@ -221,16 +226,6 @@ impl Building {
     }
 }
 
-fn part(content: Content) -> Part {
-    Part { content, origin: Origin::Model, labels: Vec::new(), trust: Trust::Trusted }
-}
-
-fn say(each: &dyn Fn(Delta), kind: fn(String) -> Delta, words: &Value) {
-    if let Some(words) = words.as_str().filter(|words| !words.is_empty()) {
-        each(kind(words.to_owned()));
-    }
-}
-
 fn stop(reason: Option<&str>, uses: bool) -> Stop {
     match reason {
         Some("max_tokens" | "model_context_window_exceeded") => Stop::Length,
@@ -242,5 +237,5 @@ fn stop(reason: Option<&str>, uses: bool) -> Stop {
 }
 
 fn rubbish(reason: String) -> ProviderError {
-    ProviderError::Rubbish { protocol: PROTOCOL, reason }
+    Wire::Anthropic.rubbish(reason)
 }

@@ -6,7 +6,7 @@ use domain::message::{Content, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::SCRIPTED_SIGNATURE;
-use crate::provider::{Request, Tool};
+use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
 
 /// The body for this request.
 pub fn encode(request: &Request) -> Vec<u8> {
@@ -25,6 +25,7 @@ pub fn encode(request: &Request) -> Vec<u8> {
         body.insert("tools".into(), Value::Array(tools));
     }
     body.insert("messages".into(), Value::Array(conversation(&request.messages)));
+    options(request, &mut body);
     serde_json::to_vec(&Value::Object(body)).expect("a JSON value can be written")
 }
 
@@ -46,6 +47,71 @@ fn tools(request: &Request) -> Vec<Value> {
         json!({"name": tool.name, "description": tool.description, "input_schema": schema})
     };
     tools.iter().map(tool).collect()
+}
+
+/// What a client of another protocol asks of the answer, as far as the format can say it.
+fn options(request: &Request, body: &mut Map<String, Value>) {
+    let Options { temperature, top_p, stop, tool_choice, parallel_tools, effort, format } = &request.options;
+    let mut put = |key: &str, value: Option<Value>| value.and_then(|value| body.insert(key.to_owned(), value));
+    let thinking = effort.and_then(|effort| thinking(request, effort));
+    // Who reasons on a budget has no temperature.
+    let free = thinking.is_none();
+    put("temperature", temperature.filter(|_| free).map(|heat| heat.min(1.0).into()));
+    put("top_p", top_p.filter(|_| free && temperature.is_none()).map(Value::from));
+    put("stop_sequences", (!stop.is_empty()).then(|| stop.as_slice().into()));
+    if !request.tools.is_empty() {
+        let one = (*parallel_tools == Some(false)).then(|| json!({"type": "auto"}));
+        let mut choice = tool_choice.as_ref().map(choice).or(one);
+        if let Some(choice) =
+            choice.as_mut().filter(|choice| *parallel_tools == Some(false) && choice["type"] != "none")
+        {
+            choice["disable_parallel_tool_use"] = true.into();
+        }
+        put("tool_choice", choice);
+    }
+    let mut output = Map::new();
+    if let Some(word) = effort.filter(|_| free).and_then(effort_word) {
+        output.insert("effort".to_owned(), word.into());
+    }
+    if let Some(Format::Schema { schema, .. }) = format {
+        output.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
+    }
+    put("output_config", (!output.is_empty()).then_some(Value::Object(output)));
+    put("thinking", thinking);
+}
+
+fn choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!({"type": "auto"}),
+        ToolChoice::None => json!({"type": "none"}),
+        ToolChoice::Any => json!({"type": "any"}),
+        ToolChoice::Tool(name) => json!({"type": "tool", "name": name}),
+    }
+}
+
+/// Models of the 4.5 series and before reason on a budget of tokens, and later ones only if asked for so many.
+fn thinking(request: &Request, effort: Effort) -> Option<Value> {
+    let old = ["claude-3", "-4-0", "-4-1", "-4-5", "-4-2025"].iter().any(|mark| request.model.contains(mark));
+    let wanted = match effort {
+        Effort::Tokens(tokens) => tokens,
+        Effort::None | Effort::Minimal => return None,
+        Effort::Low if old => 1024,
+        Effort::Medium if old => 4096,
+        Effort::High | Effort::Most if old => 16_384,
+        Effort::Low | Effort::Medium | Effort::High | Effort::Most => return None,
+    };
+    let most = request.max_output_tokens.checked_sub(1)?;
+    (most >= 1024).then(|| json!({"type": "enabled", "budget_tokens": wanted.clamp(1024, most)}))
+}
+
+fn effort_word(effort: Effort) -> Option<&'static str> {
+    match effort {
+        Effort::None | Effort::Tokens(_) => None,
+        Effort::Minimal | Effort::Low => Some("low"),
+        Effort::Medium => Some("medium"),
+        Effort::High => Some("high"),
+        Effort::Most => Some("max"),
+    }
 }
 
 /// What one side said until the other spoke: the format wants the sides to take turns.
@@ -91,15 +157,21 @@ fn block(content: &Content) -> Option<Value> {
     match content {
         // The format refuses empty texts.
         Content::Text { text } => (!text.trim().is_empty()).then(|| json!({"type": "text", "text": text})),
-        Content::Reasoning { raw, .. } => is_signed(raw).then(|| raw.clone()),
+        Content::Reasoning { raw, .. } => (is_reasoning(raw) && is_signed(raw)).then(|| raw.clone()),
         Content::Use { use_id, capability, arguments, .. } => {
             let mut input = if arguments.is_object() { arguments.clone() } else { json!({}) };
             input.sort_all_objects();
             Some(json!({"type": "tool_use", "id": use_id, "name": capability, "input": input}))
         }
         Content::Result { use_id, text, error, .. } => Some(result(use_id, text, *error)),
-        Content::Other { raw } => Some(raw.clone()),
+        Content::Other { raw } => is_own(raw).then(|| raw.clone()),
     }
+}
+
+/// Whether a block may be the format's own: what another protocol's model said (by a fallback) is not.
+fn is_own(raw: &Value) -> bool {
+    let foreign = ["_call", "_call_output", "_url", "input_image", "input_file"];
+    raw["type"].as_str().is_some_and(|kind| !foreign.iter().any(|end| kind.ends_with(end)))
 }
 
 fn result(use_id: &str, text: &str, error: bool) -> Value {
