@@ -11,6 +11,7 @@ use domain::mail::{Mail, MailBody};
 use domain::principal::Caller;
 use serde_json::Value;
 
+use crate::budget::ask::{granted, record};
 use crate::error::ControlError;
 use crate::gate::Gate;
 use crate::identity::must_be_person_of;
@@ -58,6 +59,10 @@ pub async fn answer(
     };
     if let Some(MailBody::Verdict { verdict: first }) = waiting(gate, session, &mail.id).await? {
         return Err(answered(&first));
+    }
+    // Before the session hears of it: what it asks again is decided by a registry that knows.
+    if let Some(raise) = granted(&request, &verdict)? {
+        record(gate, &verdict, &raise).await?;
     }
     gate.log().post(vec![mail.clone()]).await?;
     // Two people may have come this far at once. Mail of one id is delivered once: was it this?

@@ -112,7 +112,8 @@ pub enum Consent {
 /// Whether a call has the consent that it needs.
 pub fn consent(registry: &Registry, signer: &Signer, facts: &Facts, need: &Need<'_>, now: Timestamp) -> Consent {
     let Some(asked) = facts.approval.as_ref().filter(|asked| asked.approval.call == need.call) else {
-        return Consent::Ask(need.request(1, need.reason.clone(), now));
+        let round = facts.asked.saturating_add(1);
+        return Consent::Ask(need.request(round, need.reason.clone(), now));
     };
     if facts.withdrawn {
         // That one is void and off the inbox: nobody would answer it.

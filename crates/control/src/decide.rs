@@ -8,11 +8,12 @@ use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
 use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait, WaitFor};
 use domain::event::Event;
-use domain::id::{ApprovalId, CallId, Digest, Name};
+use domain::id::{ApprovalId, CallId, Digest, Name, Shard};
 use domain::principal::Principal;
 use serde_json::Value;
 
-use crate::budget::{Holdings, Short, asks_again_at};
+use crate::budget::ask::{self, Answer};
+use crate::budget::{Exhausted, Holdings, Limit, Short, asks_again_at, limits};
 use crate::consent::{Consent, Need, Signer, consent};
 use crate::identity::{self, Frozen};
 use crate::policy::{self, InForce, Ruling};
@@ -123,6 +124,8 @@ pub struct Scene<'a> {
     pub registry: &'a Registry,
     /// What has been spent; an answer that allows changes it at once.
     pub holdings: &'a mut Holdings,
+    /// The shard of whoever asks.
+    pub shard: Shard,
     /// Knows what people really said.
     pub signer: &'a Signer,
     /// What only the machine around it knows.
@@ -146,16 +149,16 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
         Err(Stopped::Record) => return Verdict::Record { rows: voided(query, "it is recorded, not sent"), decided },
         Err(Stopped::Deny(refusal)) => return deny(query, decided, refusal),
     };
-    let (agent, worst) = (&query.principal.link.agent, query.want.worst());
+    let limits = limits(scene.registry, query.principal, scene.now);
     // A person is not asked for what cannot be paid; calls in flight are no reason not to ask.
-    if let Err(Short::Exhausted(spent)) = scene.holdings.check(agent, in_force.caps(), worst, scene.now) {
-        return deny(query, decided, spent.refusal());
+    if let Err(Short::Exhausted(spent)) = scene.holdings.check(scene.shard, &limits, query.want.worst()) {
+        return exhausted(scene, query, &in_force, (spent, decided));
     }
     let (rows, approval) = match consented(scene, query, need.as_ref(), &decided) {
         Ok(granted) => granted,
         Err(answer) => return *answer,
     };
-    reserve(scene, query, &in_force, (rows, approval, decided))
+    reserve(scene, query, (&in_force, &limits), (rows, approval, decided))
 }
 
 /// Whether what was decided would be decided again, by the same rule and under the same consent. What it holds of its
@@ -318,20 +321,43 @@ fn unneeded(
 fn reserve(
     scene: &mut Scene<'_>,
     query: &Query<'_>,
-    in_force: &InForce<'_>,
+    (in_force, limits): (&InForce<'_>, &[Limit]),
     (mut rows, approval, decided): (Rows, Option<ApprovalId>, DecidedAt),
 ) -> Verdict {
-    let agent = &query.principal.link.agent;
-    match scene.holdings.reserve(agent, in_force.caps(), query.want.worst(), scene.now) {
+    match scene.holdings.reserve(scene.shard, limits, query.want.worst()) {
         Ok((holds, deltas)) => {
+            rows.merge(ask::over(query.facts));
             rows.holdings.extend(deltas);
             Verdict::Allow { rows, holds, decided, approval }
         }
-        Err(Short::Exhausted(spent)) => deny(query, decided, spent.refusal()),
+        Err(Short::Exhausted(spent)) => exhausted(scene, query, in_force, (spent, decided)),
         Err(Short::TiedUp { budget, ends }) => {
             let until = asks_again_at(scene.now, query.facts.waiting_since, ends);
             let wait = Wait { why: WaitFor::TiedUp { budget: budget.to_string() }, until: Some(until) };
             waits(query, wait, rows)
+        }
+    }
+}
+
+/// A budget is spent: what the descriptor says becomes of the call.
+fn exhausted(
+    scene: &Scene<'_>,
+    query: &Query<'_>,
+    in_force: &InForce<'_>,
+    (spent, decided): (Exhausted, DecidedAt),
+) -> Verdict {
+    match ask::answer(scene, query, in_force, (&spent, &decided)) {
+        Answer::Refuse(refusal) => deny(query, decided, refusal),
+        Answer::Wait(wait) => waits(query, wait, Rows::default()),
+        Answer::Ask(request) => {
+            let rows = voided(query, "the budget is used up");
+            let Verdict::Wait { mut rows, wait } = waits(query, waits_for(&request), rows) else {
+                return deny(query, decided, spent.refusal());
+            };
+            // Behind the wait: with it a model call is open, and what is asked of it can be kept.
+            rows.merge(ask::over(query.facts));
+            rows.merge(asking(query, *request, &decided));
+            Verdict::Wait { rows, wait }
         }
     }
 }
@@ -350,6 +376,7 @@ impl Want<'_> {
 
 fn deny(query: &Query<'_>, decided: DecidedAt, refusal: Refusal) -> Verdict {
     let mut rows = voided(query, &refusal.reason);
+    rows.merge(ask::over(query.facts));
     let capability = match &query.want {
         Want::Model { .. } => None,
         Want::Capability { capability, .. } => Some(capability.name().to_string()),
@@ -366,6 +393,14 @@ fn waits(query: &Query<'_>, wait: Wait, mut rows: Rows) -> Verdict {
 
 fn ask(query: &Query<'_>, request: ApprovalRequest, mut rows: Rows, decided: &DecidedAt) -> Verdict {
     let wait = waits_for(&request);
+    rows.merge(ask::over(query.facts));
+    rows.merge(asking(query, request, decided));
+    waits(query, wait, rows)
+}
+
+/// What is put before people, and that it is.
+fn asking(query: &Query<'_>, request: ApprovalRequest, decided: &DecidedAt) -> Rows {
+    let mut rows = Rows::default();
     rows.inbox.push(InboxChange::Open(InboxItem {
         key: InboxKey::Approval { approval: request.approval },
         session: query.call.session,
@@ -375,7 +410,7 @@ fn ask(query: &Query<'_>, request: ApprovalRequest, mut rows: Rows, decided: &De
         expires: Some(request.expires_at),
     }));
     rows.events.push(Event::ApprovalRequested { request, decided: decided.clone() });
-    waits(query, wait, rows)
+    rows
 }
 
 fn waits_for(request: &ApprovalRequest) -> Wait {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use data::commit::Log;
 use data::error::ControlError as NotRecorded;
 use data::rows::Rows;
-use domain::budget::{Amounts, BudgetKey, Hold, Meter, Window};
+use domain::budget::{Amounts, Hold};
 use domain::clock::{Clock, Timestamp};
 use domain::control::ControlEvent;
 use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait};
@@ -14,17 +14,19 @@ use domain::event::Event;
 use domain::id::{CallId, Name, Pos, SessionId, Shard};
 use domain::principal::Principal;
 
-use crate::budget::{Balance, Caps, Holdings};
+use crate::budget::{Holdings, limits};
 use crate::consent::Signer;
 use crate::decide::{self, Overtaken, Query, Scene, Verdict};
 use crate::dispatch::{Cut, Dispatch, Dispatches};
 use crate::error::ControlError;
-use crate::policy::InForce;
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
 
 /// How often a control commit is tried again when others were there before.
 const COMMIT_TRIES: usize = 16;
+
+/// How many shards draw at once.
+const DRAWING: usize = 16;
 
 /// Answers "may it?". Built once; shared by both doors and the surface.
 pub struct Gate {
@@ -33,6 +35,8 @@ pub struct Gate {
     signer: Signer,
     registry: RwLock<Arc<Registry>>,
     holdings: Mutex<Holdings>,
+    /// Held while a shard draws: what one call draws serves those that come behind it.
+    drawing: [tokio::sync::Mutex<()>; DRAWING],
     /// Held while records are read and the next registry is put in place, so that it never goes back.
     refreshing: tokio::sync::Mutex<()>,
     dispatches: Dispatches,
@@ -42,22 +46,14 @@ impl Gate {
     /// Folds the control shard and restores the holdings. `secret` is the store's own for this purpose: what people
     /// say is signed with a key derived from it.
     pub async fn open(log: Log, secret: &[u8], checks: Checks) -> Result<Arc<Gate>, ControlError> {
-        let mut held = Vec::new();
-        for shard in 0..log.shards() {
-            let rows = log.holdings(Shard(shard)).await?;
-            held.extend(
-                rows.into_iter().map(|(budget, window, drawn, reserved, spent)| {
-                    (budget, window, Balance { drawn, reserved, spent })
-                }),
-            );
-        }
         let signer = Signer::new(secret);
         let gate = Gate {
             log,
             checks,
             signer,
             registry: RwLock::default(),
-            holdings: Mutex::new(Holdings::restored(held)),
+            holdings: Mutex::default(),
+            drawing: Default::default(),
             refreshing: tokio::sync::Mutex::default(),
             dispatches: Dispatches::default(),
         };
@@ -89,7 +85,7 @@ impl Gate {
     /// May it, by this registry: the one in which what is wanted was looked up? In memory only: an answer that allows
     /// holds the worst case at once.
     pub fn decide(&self, registry: &Registry, query: &Query<'_>) -> Verdict {
-        self.asked(registry, |scene| decide::decide(scene, query))
+        self.asked(registry, query, |scene| decide::decide(scene, query))
     }
 
     /// Whether what was decided still holds by what is known now: asked last of all before the first byte leaves. Where
@@ -99,7 +95,7 @@ impl Gate {
         if registry.pos() == decided.control_pos {
             return Ok(());
         }
-        self.asked(&registry, |scene| decide::still(scene, query, decided))
+        self.asked(&registry, query, |scene| decide::still(scene, query, decided))
     }
 
     /// A guard of a call that may be sent: a freeze, or its session's suspension, cuts it off. Taken before the last
@@ -124,26 +120,25 @@ impl Gate {
         Some((Rows::of(Event::CallWaits { call, model, wait: wait.clone() }), wait))
     }
 
-    fn asked<T>(&self, registry: &Registry, question: impl FnOnce(&mut Scene<'_>) -> T) -> T {
+    fn asked<T>(&self, registry: &Registry, query: &Query<'_>, question: impl FnOnce(&mut Scene<'_>) -> T) -> T {
         let now = self.now();
-        let mut holdings = self.holdings();
+        let shard = self.log.shard_of(query.principal.link.session);
+        let mut holdings = self.holdings_of(shard);
         let (signer, checks) = (&self.signer, &self.checks);
-        question(&mut Scene { registry, holdings: &mut holdings, signer, checks, now })
+        question(&mut Scene { registry, holdings: &mut holdings, shard, signer, checks, now })
     }
 
-    /// Releases what a call held and adds what it came to, in the holds' own windows.
-    pub fn settle(&self, _session: SessionId, holds: &[Hold], amounts: &Amounts) -> Rows {
-        Rows { holdings: self.holdings().settle(holds, amounts), ..Rows::default() }
+    /// Releases what a call of a session held and adds what it came to, in the holds' own windows.
+    pub fn settle(&self, session: SessionId, holds: &[Hold], amounts: &Amounts) -> Rows {
+        let shard = self.log.shard_of(session);
+        Rows { holdings: self.holdings_of(shard).settle(shard, holds, amounts), ..Rows::default() }
     }
 
     /// Adds what was spent without a hold: compute time.
     pub fn charge(&self, principal: &Principal, amounts: &Amounts) -> Rows {
-        let registry = self.registry();
-        let Some(in_force) = InForce::of(&registry, principal) else {
-            return Rows::default();
-        };
-        let holdings = self.holdings().charge(&principal.link.agent, in_force.caps(), amounts, self.now());
-        Rows { holdings, ..Rows::default() }
+        let limits = limits(&self.registry(), principal, self.now());
+        let shard = self.log.shard_of(principal.link.session);
+        Rows { holdings: self.holdings_of(shard).charge(shard, &limits, amounts), ..Rows::default() }
     }
 
     /// Takes back what rows that were never committed changed in memory.
@@ -162,40 +157,6 @@ impl Gate {
             })?;
         }
         self.still(query, decided)
-    }
-
-    /// Draws the windows that a decision about this principal, by this registry, needs: so that deciding stays in memory.
-    pub async fn ready_budget(
-        &self,
-        registry: &Registry,
-        principal: &Principal,
-        _worst: &Amounts,
-    ) -> Result<(), ControlError> {
-        let agent = &principal.link.agent;
-        let caps = match registry.agent(agent) {
-            Some(entry) => entry.rules.caps.clone(),
-            None => Caps::new(),
-        };
-        let shard = self.log.shard_of(principal.link.session);
-        let undrawn = self.holdings().undrawn(agent, &caps, self.now());
-        for (budget, window_start, cap) in undrawn {
-            let want = cap - self.holdings().balance(&budget, window_start).drawn;
-            let total = self.log.draw(shard, &budget, window_start, want, cap).await?;
-            self.holdings().drawn(&budget, window_start, total);
-        }
-        Ok(())
-    }
-
-    /// An agent's budgets, each with its cap and what is held of it in the window that runs.
-    pub fn balances(&self, agent: &Name) -> Vec<((Meter, Window), i64, Balance)> {
-        let registry = self.registry();
-        let Some(entry) = registry.agent(agent) else { return Vec::new() };
-        let (now, holdings) = (self.now(), self.holdings());
-        let balance = |(&(meter, window), &cap): (&(Meter, Window), &i64)| {
-            let budget = BudgetKey::of_agent(agent.clone(), meter, window);
-            ((meter, window), cap, holdings.balance(&budget, window.start(now)))
-        };
-        entry.rules.caps.iter().map(balance).collect()
     }
 
     /// What an agent has and what it lacks; empty if there is no such agent.
@@ -259,11 +220,34 @@ impl Gate {
         self.log.clock()
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock().now()
     }
 
-    fn holdings(&self) -> MutexGuard<'_, Holdings> {
+    /// What shards hold, a shard's part as of the claim that it is held under.
+    pub(crate) fn holdings_of(&self, shard: Shard) -> MutexGuard<'_, Holdings> {
+        let mut holdings = self.holdings();
+        if let Some(since) = self.log.owned_since(shard)
+            && holdings.since(shard) != Some(since)
+        {
+            holdings.take(shard, since, self.log.taken_holdings(shard, since).unwrap_or_default());
+        }
+        holdings
+    }
+
+    /// The same of every shard.
+    pub(crate) fn holdings_of_all(&self) -> MutexGuard<'_, Holdings> {
+        for shard in 0..self.log.shards() {
+            drop(self.holdings_of(Shard(shard)));
+        }
+        self.holdings()
+    }
+
+    pub(crate) fn drawing(&self, shard: Shard) -> &tokio::sync::Mutex<()> {
+        &self.drawing[usize::from(shard.0) % DRAWING]
+    }
+
+    pub(crate) fn holdings(&self) -> MutexGuard<'_, Holdings> {
         self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use domain::budget::Zone;
 use domain::capability::{CapabilityRef, Effect};
 use domain::decision::{Refusal, RefusedBy};
-use domain::descriptor::{Agent, Model};
+use domain::descriptor::{Agent, Model, OnExhausted};
 use domain::id::{Digest, Name};
 use domain::money::UsdMicros;
 use domain::principal::{Autonomy, Principal};
@@ -22,6 +23,10 @@ pub struct Rules {
     pub tools: BTreeSet<CapabilityRef>,
     /// What it may spend.
     pub caps: Caps,
+    /// Whose midnight and full hour begin a window.
+    pub zone: Zone,
+    /// What becomes of a call that no budget is left for.
+    pub on_exhausted: OnExhausted,
     /// A write worth more than this, in micro-dollars, takes consent.
     pub consent_above_usd_micros: Option<i64>,
     /// The group whose people consent.
@@ -40,6 +45,8 @@ impl Rules {
             owner: agent.metadata.owner.clone(),
             tools: agent.capabilities().into_iter().collect(),
             caps: spec.budgets.caps.clone(),
+            zone: spec.budgets.timezone.clone(),
+            on_exhausted: spec.budgets.on_exhausted,
             consent_above_usd_micros: spec.approval.on_action_value_usd_gt.map(|UsdMicros(limit)| limit),
             consent_by: agent.approvers().clone(),
             consent_expires_ms: spec.approval.expires_after_ms,
@@ -79,9 +86,14 @@ impl<'a> InForce<'a> {
         &self.started_under.descriptor.spec.model
     }
 
-    /// Caps are the current revision's: raising or lowering one takes effect at once.
-    pub fn caps(&self) -> &'a Caps {
-        &self.current.rules.caps
+    /// What becomes of a call that no budget is left for, by the current revision.
+    pub fn on_exhausted(&self) -> OnExhausted {
+        self.current.rules.on_exhausted
+    }
+
+    /// The group that answers for the agent.
+    pub fn owner(&self) -> &'a Name {
+        &self.current.rules.owner
     }
 
     /// The group whose people consent.

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::budget::{BudgetKey, Subject, Zone};
 use domain::clock::Timestamp;
-use domain::control::{Applied, ControlEvent, ControlRecord, HumanCase, KeyHolder, Kind, Scope, Webhook};
+use domain::control::{Applied, CapChange, ControlEvent, ControlRecord, HumanCase, KeyHolder, Kind, Scope, Webhook};
 use domain::descriptor::{Agent, Capability, Descriptor, McpServer, ModelProvider, NotCanonical};
-use domain::id::{Digest, Name, Pos};
+use domain::id::{ApprovalId, Digest, Name, Pos};
 use domain::principal::Autonomy;
 use serde_json::Value;
 
+use crate::budget::Caps;
 use crate::error::ControlError;
 use crate::policy::Rules;
 
@@ -101,6 +103,34 @@ pub struct WebhookEntry {
     pub stopped: Option<String>,
 }
 
+/// What people set that an agent or an owner group may spend, beside what descriptors say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CapsSet {
+    /// The most, by meter and window.
+    pub caps: Caps,
+    /// Whose midnight and full hour begin a window.
+    pub zone: Zone,
+    /// Who set any of it last.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// More that somebody allowed in one window of a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raised {
+    /// How much, in the meter's unit.
+    pub amount: i64,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// The request that it answers, where a call asked for it.
+    pub approval: Option<ApprovalId>,
+}
+
 /// What a person did, case by case; one case may hold several deeds.
 pub type Cases = BTreeMap<String, Vec<Value>>;
 
@@ -121,6 +151,8 @@ pub struct Registry {
     grants: BTreeMap<(Name, Digest), Grant>,
     cases: BTreeMap<Name, Arc<Cases>>,
     webhooks: BTreeMap<Name, WebhookEntry>,
+    caps: BTreeMap<Subject, CapsSet>,
+    raises: BTreeMap<(BudgetKey, Timestamp), Vec<Raised>>,
 }
 
 impl Registry {
@@ -240,6 +272,30 @@ impl Registry {
         self.webhooks.get(name)
     }
 
+    /// What people set that somebody may spend.
+    pub fn caps_set(&self, subject: &Subject) -> Option<&CapsSet> {
+        self.caps.get(subject)
+    }
+
+    /// Everybody of whom something is set.
+    pub fn all_caps_set(&self) -> impl Iterator<Item = (&Subject, &CapsSet)> {
+        self.caps.iter()
+    }
+
+    /// How much more was allowed in one window of a budget.
+    pub fn raised(&self, budget: &BudgetKey, window_start: Timestamp) -> i64 {
+        self.raises(budget, window_start).iter().fold(0, |sum, raise| sum.saturating_add(raise.amount))
+    }
+
+    /// Each time that more was allowed in one window of a budget.
+    pub fn raises(&self, budget: &BudgetKey, window_start: Timestamp) -> &[Raised] {
+        // Nobody raises most budgets: no key is made to look in an empty table.
+        if self.raises.is_empty() {
+            return &[];
+        }
+        self.raises.get(&(budget.clone(), window_start)).map_or(&[], Vec::as_slice)
+    }
+
     /// What people did in the cases of an agent.
     pub fn cases(&self, agent: &Name) -> Arc<Cases> {
         self.cases.get(agent).cloned().unwrap_or_default()
@@ -304,8 +360,21 @@ impl Registry {
             ControlEvent::WebhookDeleted { name, .. } => {
                 self.webhooks.remove(name);
             }
+            ControlEvent::BudgetSet { .. } | ControlEvent::BudgetRaised { .. } => self.budget(&record.event, at),
         }
         Ok(())
+    }
+
+    fn budget(&mut self, event: &ControlEvent, at: Timestamp) {
+        if let ControlEvent::BudgetSet { subject, caps, timezone, by } = event {
+            let set = self.caps.entry(subject.clone()).or_default();
+            set.change(caps, timezone.as_ref());
+            (set.by, set.at) = (by.clone(), at);
+        } else if let ControlEvent::BudgetRaised { budget, window_start, amount, reason, by, approval } = event {
+            let (reason, by) = (reason.clone(), by.clone());
+            let raised = Raised { amount: *amount, reason, by, at, approval: *approval };
+            self.raises.entry((budget.clone(), *window_start)).or_default().push(raised);
+        }
     }
 
     fn applied(&mut self, applied: &Applied, by: &str, at: Timestamp) -> Result<(), NotCanonical> {
@@ -358,6 +427,20 @@ impl Registry {
         }
         for HumanCase { case, did } in cases {
             known.entry(case.clone()).or_default().push(did.clone());
+        }
+    }
+}
+
+impl CapsSet {
+    fn change(&mut self, changes: &[CapChange], timezone: Option<&Zone>) {
+        for CapChange { meter, window, cap } in changes {
+            match cap {
+                Some(cap) => self.caps.insert((*meter, *window), *cap),
+                None => self.caps.remove(&(*meter, *window)),
+            };
+        }
+        if let Some(zone) = timezone {
+            self.zone = zone.clone();
         }
     }
 }

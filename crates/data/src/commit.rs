@@ -8,6 +8,7 @@
 //!        └── Receipt ◀── in │ Fenced ◀── the shard's row is not ours │ Unknown ◀── claim, look ◀─┘
 //! ```
 
+mod account;
 mod concurrent;
 mod control;
 mod flight;
@@ -28,6 +29,7 @@ use domain::clock::Clock;
 use domain::id::{Epoch, MailId, Pos, Seq, SessionId, Shard};
 use tokio::sync::{broadcast, mpsc, watch};
 
+pub use crate::commit::account::Wish;
 pub use crate::commit::mail::{DuePage, MailPage, Posts};
 pub(crate) use crate::commit::read::unpacked;
 pub use crate::commit::read::{Past, Right, Tailed};
@@ -74,6 +76,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     node: String,
     leases: Leases,
+    taken: account::Taken,
     flights: Arc<Flights>,
     control: watch::Sender<Pos>,
     posts: Told,
@@ -110,7 +113,8 @@ impl Log {
             sealer,
             clock,
             node: node.to_owned(),
-            leases: Leases::new(claimed.leases),
+            leases: Leases::new(),
+            taken: account::Taken::default(),
             flights: Arc::default(),
             control: watch::Sender::new(claimed.control_pos),
             posts: Told::default(),
@@ -118,6 +122,8 @@ impl Log {
             unreadable: Mutex::default(),
             committed: broadcast::Sender::new(COMMITTED_KEPT),
         });
+        shared.take_holdings(&claimed.leases).await?;
+        claimed.leases.into_iter().for_each(|lease| shared.leases.take(lease));
         let stop = watch::Sender::new(false);
         let mut tasks = Vec::new();
         let mut lanes = Vec::new();

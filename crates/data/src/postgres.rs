@@ -8,6 +8,7 @@
 //!  other verbs   ─▶ pool ─▶ one statement each
 //! ```
 
+mod account;
 mod batch;
 mod fault;
 mod line;
@@ -25,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::budget::BudgetKey;
 use domain::clock::{Clock, Timestamp};
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 
@@ -35,9 +37,9 @@ use crate::postgres::line::{Line, Purpose};
 use crate::postgres::pool::Pool;
 use crate::rows::InboxItem;
 use crate::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
-    History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow, ResultFilter,
-    ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget, HeadFilter,
+    HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
+    ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
 };
 
 /// How many commits are in flight at once.
@@ -177,8 +179,17 @@ impl Store for PostgresStore {
         self.pool.read(|db| read::holdings(db, shard)).await
     }
 
-    async fn draw(&self, draw: Draw) -> Result<i64, StoreError> {
-        self.pool.write(|db| write::draw(db, &draw)).await
+    async fn take_holdings(&self, of: &[(Shard, Epoch)], since: Timestamp) -> Result<Vec<HoldingRow>, StoreError> {
+        self.pool.write(|db| account::take(db, of, since)).await
+    }
+
+    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
+        self.pool.write(|db| account::draw(db, &draw)).await
+    }
+
+    async fn standing(&self, of: &[(BudgetKey, Timestamp)]) -> Result<Vec<Standing>, StoreError> {
+        let shards = self.about().shards;
+        self.pool.read(|db| account::standing(db, shards, of)).await
     }
 
     async fn inbox(&self) -> Result<Vec<InboxItem>, StoreError> {

@@ -8,6 +8,7 @@
 //!                                last pass when the WAL is above its bound
 //! ```
 
+mod account;
 mod backup;
 mod engine;
 mod fault;
@@ -24,6 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::budget::BudgetKey;
 use domain::clock::{Clock, Timestamp};
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 use rusqlite::Connection;
@@ -35,9 +37,9 @@ use crate::rows::InboxItem;
 use crate::sqlite::engine::Engine;
 use crate::sqlite::fault::Fault;
 use crate::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
-    History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow, ResultFilter,
-    ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget, HeadFilter,
+    HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
+    ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
 };
 
 /// The embedded store.
@@ -203,8 +205,18 @@ impl Store for SqliteStore {
         self.read(move |db| read::holdings(db, shard)).await
     }
 
-    async fn draw(&self, draw: Draw) -> Result<i64, StoreError> {
-        self.write(move |db| write::draw(db, &draw)).await
+    async fn take_holdings(&self, of: &[(Shard, Epoch)], since: Timestamp) -> Result<Vec<HoldingRow>, StoreError> {
+        let of = of.to_vec();
+        self.write(move |db| account::take(db, &of, since)).await
+    }
+
+    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
+        self.write(move |db| account::draw(db, &draw)).await
+    }
+
+    async fn standing(&self, of: &[(BudgetKey, Timestamp)]) -> Result<Vec<Standing>, StoreError> {
+        let (shards, of) = (self.about().shards, of.to_vec());
+        self.read(move |db| account::standing(db, shards, &of)).await
     }
 
     async fn inbox(&self) -> Result<Vec<InboxItem>, StoreError> {

@@ -100,9 +100,18 @@ pub trait Store: Views {
     /// What a shard holds of budgets.
     async fn holdings(&self, shard: Shard) -> Result<Vec<HoldingRow>, StoreError>;
 
-    /// Moves money from a budget's account to a shard's holding, as much as the cap leaves; answers what the shard
-    /// has drawn in total. The cap is an account's latest one.
-    async fn draw(&self, draw: Draw) -> Result<i64, StoreError>;
+    /// For whoever has just claimed these shards: gives back to the accounts what each holds beyond what is held and
+    /// spent, so that nothing is left where nobody knows of it, and answers the holdings of windows that began since
+    /// `since`, and all of which calls in flight hold something. Left out: shards at another epoch, and what one session
+    /// may spend, unless it is held.
+    async fn take_holdings(&self, of: &[(Shard, Epoch)], since: Timestamp) -> Result<Vec<HoldingRow>, StoreError>;
+
+    /// Moves what shards give back to a budget's account, and then from the account to a shard's holding, as much as the
+    /// cap leaves. The cap is an account's latest one. Shards at another epoch neither give nor get.
+    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError>;
+
+    /// What is known of these windows of budgets, over all shards.
+    async fn standing(&self, of: &[(BudgetKey, Timestamp)]) -> Result<Vec<Standing>, StoreError>;
 
     /// All that waits for people, oldest first.
     async fn inbox(&self) -> Result<Vec<InboxItem>, StoreError>;
@@ -447,6 +456,8 @@ pub struct PhaseCount {
 /// What a shard holds of one window of one budget, in the meter's unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldingRow {
+    /// Whose.
+    pub shard: Shard,
     /// Which budget.
     pub budget: BudgetKey,
     /// When the window began.
@@ -464,14 +475,52 @@ pub struct HoldingRow {
 pub struct Draw {
     /// For which shard.
     pub shard: Shard,
+    /// The fence: the epoch that the shard's row must be at.
+    pub epoch: Epoch,
     /// From which budget.
     pub budget: BudgetKey,
     /// From which window.
     pub window_start: Timestamp,
-    /// How much; nothing if negative.
-    pub want: i64,
     /// The budget's cap.
     pub cap: i64,
+    /// How much is needed.
+    pub need: i64,
+    /// How much more may be moved, for the calls to come.
+    pub ahead: i64,
+    /// Of what is left beyond the need, at most one part in so many is moved ahead.
+    pub share: i64,
+    /// What shards give back first, each at its epoch.
+    pub back: Vec<(Shard, Epoch, i64)>,
+}
+
+/// What a draw came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// What was moved to the holding.
+    pub granted: i64,
+    /// What the shard has drawn in total.
+    pub drawn: i64,
+    /// What calls in flight hold of it.
+    pub reserved: i64,
+    /// What was spent of it.
+    pub spent: i64,
+    /// Of those that were to give something back, who did.
+    pub gave: Vec<Shard>,
+    /// Whether the shard is at another epoch: nothing was moved to it.
+    pub fenced: bool,
+}
+
+/// One window of a budget, over all shards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The cap that was last drawn under; 0 if nothing ever was.
+    pub cap: i64,
+    /// Drawn from the account.
+    pub drawn: i64,
+    /// Held by calls in flight.
+    pub reserved: i64,
+    /// Spent.
+    pub spent: i64,
 }
 
 /// Something remembered, as it is stored.

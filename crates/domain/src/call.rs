@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::budget::Amounts;
+use crate::budget::{Amounts, BudgetKey, Meter};
 use crate::capability::{CapabilityRef, Offer};
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, CallId, Digest, Name};
 use crate::message::Message;
 use crate::principal::Principal;
+use crate::session::OpenCall;
 
 /// What is wanted of a language model: the conversation so far and what may be used. Which model, with which
 /// instructions and limits, is the revision's business and the door's.
@@ -61,9 +62,37 @@ pub struct Facts {
     pub verdict: Option<ApprovalVerdict>,
     /// Since when it waits for its budget, where it does.
     pub waiting_since: Option<Timestamp>,
+    /// The latest request for more budget for this call, where there was one.
+    pub raise: Option<RaiseAsked>,
+    /// How often somebody was asked anything about this call.
+    pub asked: u16,
+}
+
+/// What a session knows of a request for more budget.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RaiseAsked {
+    /// What was asked.
+    pub request: ApprovalRequest,
+    /// Whether it is void.
+    pub withdrawn: bool,
+    /// What a person said, where they did.
+    pub verdict: Option<ApprovalVerdict>,
 }
 
 impl Facts {
+    /// What an open call knows. A request for more budget is kept apart from consent to the call itself.
+    pub fn of(open: &OpenCall) -> Self {
+        let OpenCall { approval, withdrawn, verdict, waiting_since, .. } = open.clone();
+        let asked = approval.as_ref().map_or(0, |request| request.approval.round);
+        let known = Facts { waiting_since, asked, ..Facts::default() };
+        match approval {
+            Some(request) if request.raise().is_some() => {
+                Facts { raise: Some(RaiseAsked { request, withdrawn, verdict }), ..known }
+            }
+            approval => Facts { approval, withdrawn, verdict, ..known },
+        }
+    }
+
     /// The request for consent that a person may still answer.
     pub fn asked(&self) -> Option<&ApprovalRequest> {
         self.approval.as_ref().filter(|_| !self.withdrawn && self.verdict.is_none())
@@ -91,6 +120,63 @@ pub struct ApprovalRequest {
     pub asked_at: Timestamp,
     /// When it turns into denial.
     pub expires_at: Timestamp,
+}
+
+/// More of a budget, for one window of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raise {
+    /// Which budget.
+    pub budget: BudgetKey,
+    /// Which window: when it began.
+    pub window_start: Timestamp,
+    /// How much more, in the meter's unit.
+    pub amount: i64,
+}
+
+/// The name that a request for more budget bears where others name a capability; no agent can list it.
+const RAISE: &str = "budget-topup";
+
+impl Raise {
+    /// What a person is asked: money in dollars, every other meter in its unit.
+    pub fn arguments(&self) -> Value {
+        let Raise { budget, window_start, amount } = self;
+        let (name, amount) = match budget.meter {
+            Meter::UsdMicros => ("usd", serde_json::json!(*amount as f64 / 1e6)),
+            Meter::Calls | Meter::Tokens | Meter::ExternalActions | Meter::ComputeMs => ("amount", (*amount).into()),
+        };
+        serde_json::json!({"budget": budget.to_string(), "window_start": window_start.0, name: amount})
+    }
+
+    /// What these arguments ask for; `None` if that is nothing that can be granted.
+    pub fn of(arguments: &Value) -> Option<Self> {
+        let budget: BudgetKey = arguments.get("budget")?.as_str()?.parse().ok()?;
+        let window_start = Timestamp(arguments.get("window_start")?.as_i64()?);
+        let amount = match budget.meter {
+            Meter::UsdMicros => {
+                let micros = arguments.get("usd")?.as_f64()? * 1e6;
+                (1.0..=1e15).contains(&micros).then(|| micros.round() as i64)?
+            }
+            Meter::Calls | Meter::Tokens | Meter::ExternalActions | Meter::ComputeMs => {
+                arguments.get("amount")?.as_i64().filter(|amount| *amount > 0)?
+            }
+        };
+        (arguments.as_object()?.len() == 3).then_some(Raise { budget, window_start, amount })
+    }
+
+    /// What stands for the capability in a request for it.
+    pub fn capability() -> CapabilityRef {
+        CapabilityRef::Internal(RAISE.parse().expect("a word of letters and a hyphen is a name"))
+    }
+}
+
+impl ApprovalRequest {
+    /// The budget that it asks more of; `None` if it asks for consent to a call.
+    pub fn raise(&self) -> Option<Raise> {
+        match &self.capability {
+            CapabilityRef::Internal(name) if name.as_str() == RAISE => Raise::of(&self.arguments),
+            CapabilityRef::Internal(_) | CapabilityRef::External(_) => None,
+        }
+    }
 }
 
 /// What a consent is bound to: change any of it and the consent is void.

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::budget::{BudgetKey, Meter, Subject, Window, Zone};
 use crate::clock::Timestamp;
-use crate::id::{Digest, Name, SessionId};
+use crate::id::{ApprovalId, Digest, Name, SessionId};
 use crate::principal::Autonomy;
 
 /// A kind of descriptor.
@@ -260,6 +261,45 @@ pub enum ControlEvent {
         /// Who deleted it.
         by: String,
     },
+    /// Somebody set what an agent or an owner group may spend, beside what descriptors say.
+    BudgetSet {
+        /// Whose.
+        subject: Subject,
+        /// What changed; the rest stays as it was.
+        caps: Vec<CapChange>,
+        /// Whose midnight and full hour begin a window, from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timezone: Option<Zone>,
+        /// Who set it.
+        by: String,
+    },
+    /// Somebody allowed more in one window of a budget.
+    BudgetRaised {
+        /// Which.
+        budget: BudgetKey,
+        /// Which window: when it began.
+        window_start: Timestamp,
+        /// How much more, in the meter's unit.
+        amount: i64,
+        /// Why.
+        reason: String,
+        /// Who allowed it.
+        by: String,
+        /// The request that it answers, where a call asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalId>,
+    },
+}
+
+/// A cap that was set or lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapChange {
+    /// Of what.
+    pub meter: Meter,
+    /// Per what.
+    pub window: Window,
+    /// The most, in the meter's unit; `None`: not bounded any more.
+    pub cap: Option<i64>,
 }
 
 impl ControlEvent {
@@ -277,6 +317,8 @@ impl ControlEvent {
         "webhook_added",
         "webhook_stopped",
         "webhook_deleted",
+        "budget_set",
+        "budget_raised",
     ];
 }
 

@@ -72,6 +72,11 @@ pub enum WaitFor {
         /// Which budget.
         budget: String,
     },
+    /// The budget is spent, and its agent's descriptor says to wait: `until` the window ends.
+    Exhausted {
+        /// Which budget.
+        budget: String,
+    },
     /// The outcome of a write is unknown: a person must say what happened.
     InDoubt {
         /// The call.

@@ -40,8 +40,7 @@ pub(crate) async fn prepare(parts: &Parts, session: &Session, offers: &Arc<[Offe
     match wanted {
         Wanted::Model { call, attempt } => {
             let act = ModelAct { messages: session.messages.clone(), offers: offers.clone() };
-            let waiting_since = session.open.get(&call.ordinal).and_then(|open| open.waiting_since);
-            let facts = Facts { waiting_since, ..Facts::default() };
+            let facts = session.open.get(&call.ordinal).map(Facts::of).unwrap_or_default();
             let ask = Ask { call, attempt, principal: session.principal.clone(), act, facts };
             match parts.models.prepare(&ask).await {
                 models::Prepared::Go(rows, ticket) => Prepared { rows, ready: Some(Ready::Model(ticket)) },
@@ -69,12 +68,11 @@ async fn capability(parts: &Parts, session: &Session, offers: &Arc<[Offer]>, cal
 fn ask(session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -> Option<Ask<CapabilityAct>> {
     let offered: Vec<CapabilityRef> = offers.iter().map(|offer| offer.capability.clone()).collect();
     let resolved = call.resolves_to(&offered);
+    let facts = Facts::of(&call);
     let CallKind::Capability { use_id, capability, arguments, malformed } = call.kind else {
         return None;
     };
     let act = CapabilityAct { use_id, capability: resolved.ok_or(capability), arguments, malformed };
-    let OpenCall { approval, withdrawn, verdict, waiting_since, .. } = call;
-    let facts = Facts { approval, withdrawn, verdict, waiting_since };
     Some(Ask { call: call.id, attempt, principal: session.principal.clone(), act, facts })
 }
 

@@ -267,6 +267,7 @@ pub fn wait_words(why: WaitFor) -> String {
     match why {
         WaitFor::Approval { approval } => format!("approval {approval}"),
         WaitFor::TiedUp { budget } => format!("budget {budget}"),
+        WaitFor::Exhausted { budget } => format!("budget {budget}, which is used up"),
         WaitFor::InDoubt { call } => format!("resolve {call}"),
         WaitFor::Frozen { scope } => frozen_words(&scope),
         WaitFor::Paused { by } => format!("suspended by {by}"),

@@ -61,6 +61,7 @@ struct Tasks {
     serving: JoinHandle<()>,
     calling: JoinHandle<()>,
     following: JoinHandle<()>,
+    returning: JoinHandle<()>,
 }
 
 /// Starts a server and returns once it answers.
@@ -79,6 +80,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let gateway = gateway_door(&gate, &clock, &config);
     let views = Views::start(log.clone(), Some(Auditor::open(&log, &config.data)?));
     let following = tokio::spawn(control::thaw::follow(gate.clone()));
+    let returning = tokio::spawn(control::budget::follow(gate.clone()));
     let (triggers, starts) = (schedules::triggers(&gate), ingress::starts(&gate));
     let options = execution::Options { triggers, starts, ..execution::Options::default() };
     let runtime = Runtime::start(log.clone(), models.clone(), gateway.clone(), options);
@@ -116,7 +118,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let calling = tokio::spawn(webhooks::supervise(webhooks, hung_up));
     let serving = tokio::spawn(serve(listener, routes::router(app), serving));
     let drain = config.drain;
-    let tasks = Tasks { serving, calling, following };
+    let tasks = Tasks { serving, calling, following, returning };
     Ok(Running { url, admin_key, runtime, gateway, views, log, drain, stop, hang_up, tasks, _held: held })
 }
 
@@ -138,6 +140,7 @@ impl Running {
         self.stop.send_replace(Serving::Draining);
         self.runtime.stop(self.drain).await;
         self.tasks.following.abort();
+        self.tasks.returning.abort();
         self.gateway.stop().await;
         self.stop.send_replace(Serving::Closed);
         let mut serving = self.tasks.serving;

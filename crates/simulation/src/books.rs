@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use data::commit::Log;
+use data::store::HoldingRow;
 use domain::budget::{Amounts, BudgetKey, Hold, Meter};
 use domain::call::CallOutcome;
 use domain::clock::Timestamp;
@@ -23,7 +24,7 @@ pub async fn compare(log: &Log, tales: &[Tale]) -> Vec<String> {
     }
     let Ok(rows) = log.holdings(Shard(0)).await else { return Vec::new() };
     let mut wrong = Vec::new();
-    for (budget, window, _, reserved, spent) in rows {
+    for HoldingRow { budget, window_start: window, reserved, spent, .. } in rows {
         let (held, settled) = books.remove(&(budget.clone(), window)).unwrap_or_default();
         if reserved < 0 || spent < 0 {
             wrong.push(format!("{budget} since {window}: {spent} spent and {reserved} reserved"));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use data::commit::Log;
 use data::rows::InboxKey;
-use data::store::HeadFilter;
+use data::store::{HeadFilter, HoldingRow};
 use domain::budget::{Meter, Subject};
 use domain::decision::WaitFor;
 use domain::id::{SessionId, Shard};
@@ -47,7 +47,9 @@ pub async fn always(world: &World, node: &Node) -> Vec<String> {
     let mut wrong = world.watch.wrong();
     wrong.extend(world.chronicle.wrong().await);
     let registry = node.gate.registry();
-    for (budget, window, drawn, reserved, spent) in node.log.holdings(Shard(0)).await.unwrap_or_default() {
+    for HoldingRow { budget, window_start: window, drawn, reserved, spent, .. } in
+        node.log.holdings(Shard(0)).await.unwrap_or_default()
+    {
         let agent = if let Subject::Agent(agent) = &budget.subject { registry.agent(agent) } else { None };
         let rules = agent.map(|agent| &agent.rules);
         let cap = rules.and_then(|rules| rules.caps.get(&(budget.meter, budget.window))).copied().unwrap_or(0);

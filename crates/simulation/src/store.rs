@@ -9,10 +9,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget, HeadFilter, HeadRow,
-    History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow, ResultFilter,
-    ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget, HeadFilter,
+    HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
+    ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
 };
+use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 use tokio::sync::Notify;
@@ -359,8 +360,17 @@ impl Store for Faulty {
         self.at(self.inner.holdings(shard)).await
     }
 
-    async fn draw(&self, draw: Draw) -> Result<i64, StoreError> {
+    async fn take_holdings(&self, of: &[(Shard, Epoch)], since: Timestamp) -> Result<Vec<HoldingRow>, StoreError> {
+        self.simple(self.at(self.inner.take_holdings(of, since))).await
+    }
+
+    async fn draw(&self, draw: Draw) -> Result<Drawn, StoreError> {
         self.simple(self.at(self.inner.draw(draw))).await
+    }
+
+    async fn standing(&self, of: &[(BudgetKey, Timestamp)]) -> Result<Vec<Standing>, StoreError> {
+        self.read().await?;
+        self.at(self.inner.standing(of)).await
     }
 
     async fn inbox(&self) -> Result<Vec<InboxItem>, StoreError> {

@@ -26,16 +26,19 @@ fn decide(house: &House, facts: &Facts) -> Verdict {
         arguments_hash: Digest::of_json(&draft.arguments),
         schema_hash: draft.schema,
         value_usd_micros: draft.value,
-        worst: Amounts { calls: 1, external_actions: 1, ..Amounts::default() },
+        worst: WORST,
     };
     let call = CallId { session: principal.link.session, ordinal: 1 };
     house.gate.decide(&house.gate.registry(), &Query { call, attempt: 1, principal: &principal, facts, want })
 }
 
+/// One call of a capability.
+const WORST: Amounts = Amounts { usd_micros: 0, calls: 1, tokens: 0, external_actions: 1, compute_ms: 0 };
+
 /// A session that waits for consent, as its record has it.
 async fn waiting() -> (House, ApprovalRequest) {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &WORST).await.unwrap());
     let Verdict::Wait { rows, .. } = decide(&house, &Facts::default()) else { panic!() };
     let request = requested(&rows.events);
     house.begun(rows).await;

@@ -2,13 +2,15 @@
 
 use std::sync::Mutex;
 
-use control::budget::{Balance, Caps, Exhausted, Holdings, Short, asks_again_at};
+use control::budget::{Balance, Exhausted, Holdings, Limit, Short, asks_again_at};
+use data::store::HoldingRow;
 use domain::budget::{Amounts, BudgetKey, Meter, Window};
 use domain::clock::Timestamp;
-use domain::id::Name;
+use domain::id::{Epoch, Name, Shard};
 
 const DAY: i64 = 86_400_000;
 const NOW: Timestamp = Timestamp(20_000 * DAY + 7_000_000);
+const DAY_START: Timestamp = Timestamp(20_000 * DAY);
 
 fn agent() -> Name {
     "finance".parse().unwrap()
@@ -18,15 +20,30 @@ fn key(meter: Meter, window: Window) -> BudgetKey {
     BudgetKey::of_agent(agent(), meter, window)
 }
 
-fn caps(of: &[(Meter, Window, i64)]) -> Caps {
-    of.iter().map(|&(meter, window, cap)| ((meter, window), cap)).collect()
+const HERE: Shard = Shard(0);
+
+fn limits(of: &[(Meter, Window, i64)]) -> Vec<Limit> {
+    limits_at(of, NOW)
 }
 
-fn drawn(caps: &Caps, now: Timestamp) -> Holdings {
-    let mut holdings = Holdings::default();
-    for (budget, start, cap) in holdings.undrawn(&agent(), caps, now) {
-        holdings.drawn(&budget, start, cap);
+fn limits_at(of: &[(Meter, Window, i64)], now: Timestamp) -> Vec<Limit> {
+    let each = of.iter().map(|&(meter, window, cap)| {
+        let start = window.start(now);
+        Limit { budget: key(meter, window), start, ends: start.plus_ms(window.length_ms()), cap }
+    });
+    each.collect()
+}
+
+fn draw(holdings: &mut Holdings, limits: &[Limit]) {
+    for limit in limits {
+        let more = limit.cap - holdings.balance(&limit.budget, limit.start).drawn;
+        holdings.drew(HERE, limit, more, Balance { drawn: limit.cap, ..Balance::default() });
     }
+}
+
+fn drawn(limits: &[Limit]) -> Holdings {
+    let mut holdings = Holdings::default();
+    draw(&mut holdings, limits);
     holdings
 }
 
@@ -37,16 +54,16 @@ fn usd(usd_micros: i64) -> Amounts {
 #[test]
 fn a_thousand_calls_at_once_never_overspend() {
     let (cap, worst) = (100_000, 700);
-    let caps = caps(&[(Meter::UsdMicros, Window::Day, cap)]);
-    let holdings = Mutex::new(drawn(&caps, NOW));
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, cap)]);
+    let holdings = Mutex::new(drawn(&limits));
     let one_call = |i: i64| loop {
-        let held = holdings.lock().unwrap().reserve(&agent(), &caps, &usd(worst), NOW);
-        let balance = holdings.lock().unwrap().balance(&key(Meter::UsdMicros, Window::Day), Window::Day.start(NOW));
+        let held = holdings.lock().unwrap().reserve(HERE, &limits, &usd(worst));
+        let balance = holdings.lock().unwrap().balance(&key(Meter::UsdMicros, Window::Day), DAY_START);
         assert!(balance.reserved + balance.spent <= cap, "{balance:?}");
         match held {
             Ok((holds, _)) => {
                 let actual = i * 37 % (worst + 1);
-                holdings.lock().unwrap().settle(&holds, &usd(actual));
+                holdings.lock().unwrap().settle(HERE, &holds, &usd(actual));
                 return (actual, 0);
             }
             Err(Short::TiedUp { .. }) => std::thread::yield_now(),
@@ -58,7 +75,7 @@ fn a_thousand_calls_at_once_never_overspend() {
         let ends = threads.into_iter().map(|thread| thread.join().unwrap());
         ends.fold((0, 0), |(spent, refused), (s, r)| (spent + s, refused + r))
     });
-    let balance = holdings.into_inner().unwrap().balance(&key(Meter::UsdMicros, Window::Day), Window::Day.start(NOW));
+    let balance = holdings.into_inner().unwrap().balance(&key(Meter::UsdMicros, Window::Day), DAY_START);
     assert_eq!(balance, Balance { drawn: cap, reserved: 0, spent });
     assert!(spent <= cap && spent > cap - worst, "{spent} of {cap}");
     assert!(refused > 0);
@@ -66,16 +83,16 @@ fn a_thousand_calls_at_once_never_overspend() {
 
 #[test]
 fn a_spent_budget_is_exhausted_and_a_held_one_is_tied_up() {
-    let caps = caps(&[(Meter::UsdMicros, Window::Day, 1000)]);
-    let mut holdings = drawn(&caps, NOW);
-    let (holds, _) = holdings.reserve(&agent(), &caps, &usd(900), NOW).unwrap();
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    let mut holdings = drawn(&limits);
+    let (holds, _) = holdings.reserve(HERE, &limits, &usd(900)).unwrap();
     let budget = key(Meter::UsdMicros, Window::Day);
     let ends = Timestamp(20_001 * DAY);
-    assert_eq!(holdings.check(&agent(), &caps, &usd(200), NOW), Err(Short::TiedUp { budget: budget.clone(), ends }));
-    holdings.settle(&holds, &usd(900));
-    let exhausted = Exhausted { budget, cap: 1000, spent: 900, wanted: 200, ends };
-    assert_eq!(holdings.check(&agent(), &caps, &usd(200), NOW), Err(Short::Exhausted(exhausted)));
-    assert_eq!(holdings.check(&agent(), &caps, &usd(100), NOW), Ok(()));
+    assert_eq!(holdings.check(HERE, &limits, &usd(200)), Err(Short::TiedUp { budget: budget.clone(), ends }));
+    holdings.settle(HERE, &holds, &usd(900));
+    let exhausted = Exhausted { budget, start: DAY_START, cap: 1000, spent: 900, wanted: 200, ends };
+    assert_eq!(holdings.check(HERE, &limits, &usd(200)), Err(Short::Exhausted(exhausted)));
+    assert_eq!(holdings.check(HERE, &limits, &usd(100)), Ok(()));
 }
 
 #[test]
@@ -95,48 +112,46 @@ fn a_call_that_waits_long_looks_seldom_and_when_the_window_ends() {
 
 #[test]
 fn a_wait_for_calls_in_flight_ends_with_the_window() {
-    let caps = caps(&[(Meter::Calls, Window::Hour, 1)]);
     let late = Timestamp(Window::Hour.start(NOW).0 + Window::Hour.length_ms() - 5);
-    let mut holdings = drawn(&caps, late);
+    let limits = limits_at(&[(Meter::Calls, Window::Hour, 1)], late);
+    let mut holdings = drawn(&limits);
     let one = Amounts { calls: 1, ..Amounts::default() };
-    holdings.reserve(&agent(), &caps, &one, late).unwrap();
+    holdings.reserve(HERE, &limits, &one).unwrap();
     let ends = late.plus_ms(5);
     let budget = key(Meter::Calls, Window::Hour);
-    assert_eq!(holdings.reserve(&agent(), &caps, &one, late), Err(Short::TiedUp { budget, ends }));
+    assert_eq!(holdings.reserve(HERE, &limits, &one), Err(Short::TiedUp { budget, ends }));
     assert_eq!(asks_again_at(late, None, ends), ends);
 }
 
 #[test]
 fn a_window_that_was_not_drawn_lets_nothing_through() {
-    let caps = caps(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
     let mut holdings = Holdings::default();
-    assert!(matches!(holdings.reserve(&agent(), &caps, &usd(1), NOW), Err(Short::TiedUp { .. })));
+    assert!(matches!(holdings.reserve(HERE, &limits, &usd(1)), Err(Short::TiedUp { .. })));
 }
 
 #[test]
 fn what_came_out_dearer_than_its_worst_case_is_recorded_as_it_is() {
-    let caps = caps(&[(Meter::UsdMicros, Window::Day, 1000)]);
-    let mut holdings = drawn(&caps, NOW);
-    let (holds, _) = holdings.reserve(&agent(), &caps, &usd(900), NOW).unwrap();
-    let deltas = holdings.settle(&holds, &usd(1300));
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    let mut holdings = drawn(&limits);
+    let (holds, _) = holdings.reserve(HERE, &limits, &usd(900)).unwrap();
+    let deltas = holdings.settle(HERE, &holds, &usd(1300));
     assert_eq!((deltas[0].reserved, deltas[0].spent), (-900, 1300));
-    let start = Window::Day.start(NOW);
+    let start = DAY_START;
     let balance = holdings.balance(&key(Meter::UsdMicros, Window::Day), start);
     assert_eq!(balance, Balance { drawn: 1000, reserved: 0, spent: 1300 });
-    assert!(matches!(holdings.reserve(&agent(), &caps, &usd(1), NOW), Err(Short::Exhausted(_))));
+    assert!(matches!(holdings.reserve(HERE, &limits, &usd(1)), Err(Short::Exhausted(_))));
 }
 
 #[test]
 fn a_call_settles_in_the_window_that_it_was_held_in() {
-    let caps = caps(&[(Meter::Calls, Window::Hour, 5)]);
-    let mut holdings = drawn(&caps, NOW);
+    let limits = limits(&[(Meter::Calls, Window::Hour, 5)]);
+    let mut holdings = drawn(&limits);
     let one = Amounts { calls: 1, ..Amounts::default() };
-    let (holds, _) = holdings.reserve(&agent(), &caps, &one, NOW).unwrap();
+    let (holds, _) = holdings.reserve(HERE, &limits, &one).unwrap();
     let next_hour = NOW.plus_ms(Window::Hour.length_ms());
-    for (budget, start, cap) in holdings.undrawn(&agent(), &caps, next_hour) {
-        holdings.drawn(&budget, start, cap);
-    }
-    holdings.settle(&holds, &one);
+    draw(&mut holdings, &limits_at(&[(Meter::Calls, Window::Hour, 5)], next_hour));
+    holdings.settle(HERE, &holds, &one);
     let budget = key(Meter::Calls, Window::Hour);
     assert_eq!(holdings.balance(&budget, Window::Hour.start(NOW)).spent, 1);
     assert_eq!(holdings.balance(&budget, Window::Hour.start(next_hour)).spent, 0);
@@ -144,54 +159,53 @@ fn a_call_settles_in_the_window_that_it_was_held_in() {
 
 #[test]
 fn a_raised_cap_is_drawn_and_a_lowered_one_refuses_at_once() {
-    let low = caps(&[(Meter::UsdMicros, Window::Day, 1000)]);
-    let high = caps(&[(Meter::UsdMicros, Window::Day, 5000)]);
-    let mut holdings = drawn(&low, NOW);
-    let (holds, _) = holdings.reserve(&agent(), &low, &usd(900), NOW).unwrap();
-    holdings.settle(&holds, &usd(900));
-    let more = holdings.undrawn(&agent(), &high, NOW);
-    assert_eq!(more, vec![(key(Meter::UsdMicros, Window::Day), Window::Day.start(NOW), 5000)]);
-    holdings.drawn(&more[0].0, more[0].1, 5000);
-    assert_eq!(holdings.check(&agent(), &high, &usd(4000), NOW), Ok(()));
-    assert!(matches!(holdings.check(&agent(), &low, &usd(4000), NOW), Err(Short::Exhausted(_))));
+    let low = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    let high = limits(&[(Meter::UsdMicros, Window::Day, 5000)]);
+    let mut holdings = drawn(&low);
+    let (holds, _) = holdings.reserve(HERE, &low, &usd(900)).unwrap();
+    holdings.settle(HERE, &holds, &usd(900));
+    draw(&mut holdings, &high);
+    assert_eq!(holdings.check(HERE, &high, &usd(4000)), Ok(()));
+    assert!(matches!(holdings.check(HERE, &low, &usd(4000)), Err(Short::Exhausted(_))));
 }
 
 #[test]
 fn compute_time_is_charged_without_a_hold_and_refuses_once_spent() {
-    let caps = caps(&[(Meter::ComputeMs, Window::Day, 60_000)]);
-    let mut holdings = drawn(&caps, NOW);
-    assert_eq!(holdings.check(&agent(), &caps, &Amounts::default(), NOW), Ok(()));
+    let limits = limits(&[(Meter::ComputeMs, Window::Day, 60_000)]);
+    let mut holdings = drawn(&limits);
+    assert_eq!(holdings.check(HERE, &limits, &Amounts::default()), Ok(()));
     let worked = Amounts { compute_ms: 60_000, ..Amounts::default() };
-    let deltas = holdings.charge(&agent(), &caps, &worked, NOW);
+    let deltas = holdings.charge(HERE, &limits, &worked);
     assert_eq!((deltas[0].reserved, deltas[0].spent), (0, 60_000));
-    assert!(matches!(holdings.check(&agent(), &caps, &Amounts::default(), NOW), Err(Short::Exhausted(_))));
+    assert!(matches!(holdings.check(HERE, &limits, &Amounts::default()), Err(Short::Exhausted(_))));
 }
 
 #[test]
 fn what_was_never_committed_is_taken_back() {
-    let caps = caps(&[(Meter::UsdMicros, Window::Day, 1000), (Meter::Calls, Window::Hour, 10)]);
-    let mut holdings = drawn(&caps, NOW);
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, 1000), (Meter::Calls, Window::Hour, 10)]);
+    let mut holdings = drawn(&limits);
     let worst = Amounts { usd_micros: 900, calls: 1, ..Amounts::default() };
-    let (_, deltas) = holdings.reserve(&agent(), &caps, &worst, NOW).unwrap();
+    let (_, deltas) = holdings.reserve(HERE, &limits, &worst).unwrap();
     holdings.undo(&deltas);
-    assert_eq!(holdings.check(&agent(), &caps, &usd(1000), NOW), Ok(()));
+    assert_eq!(holdings.check(HERE, &limits, &usd(1000)), Ok(()));
 }
 
 #[test]
 fn what_the_store_kept_still_holds_after_a_restart() {
-    let caps = caps(&[(Meter::UsdMicros, Window::Day, 1000)]);
-    let balance = Balance { drawn: 1000, reserved: 400, spent: 300 };
-    let row = (key(Meter::UsdMicros, Window::Day), Window::Day.start(NOW), balance);
-    let mut holdings = Holdings::restored([row]);
-    assert_eq!(holdings.check(&agent(), &caps, &usd(300), NOW), Ok(()));
-    assert!(matches!(holdings.reserve(&agent(), &caps, &usd(301), NOW), Err(Short::TiedUp { .. })));
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    let (shard, budget, window_start) = (HERE, key(Meter::UsdMicros, Window::Day), DAY_START);
+    let row = HoldingRow { shard, budget, window_start, drawn: 1000, reserved: 400, spent: 300 };
+    let mut holdings = Holdings::default();
+    holdings.take(HERE, Epoch(2), vec![row]);
+    assert_eq!(holdings.check(HERE, &limits, &usd(300)), Ok(()));
+    assert!(matches!(holdings.reserve(HERE, &limits, &usd(301)), Err(Short::TiedUp { .. })));
 }
 
 #[test]
 fn a_spent_budget_says_so_in_words_that_do_not_invite_another_try() {
     let budget = key(Meter::UsdMicros, Window::Day);
     let ends = Timestamp(20_001 * DAY);
-    let spent = Exhausted { budget, cap: 40_000_000, spent: 39_990_000, wanted: 50_000, ends };
+    let spent = Exhausted { budget, start: DAY_START, cap: 40_000_000, spent: 39_990_000, wanted: 50_000, ends };
     let refusal = spent.refusal();
     assert_eq!(
         refusal.reason,
@@ -200,4 +214,35 @@ fn a_spent_budget_says_so_in_words_that_do_not_invite_another_try() {
     );
     assert!(refusal.next.starts_with("Do not try again"), "{}", refusal.next);
     assert!(refusal.next.contains("spec.budgets.usd_per_day"), "{}", refusal.next);
+}
+
+#[test]
+fn what_was_known_under_an_older_claim_changes_nothing() {
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    let mut holdings = Holdings::default();
+    holdings.take(HERE, Epoch(1), Vec::new());
+    draw(&mut holdings, &limits);
+    let (holds, held) = holdings.reserve(HERE, &limits, &usd(900)).unwrap();
+    let settled = holdings.settle(HERE, &holds, &usd(100));
+    let (shard, budget, window_start) = (HERE, key(Meter::UsdMicros, Window::Day), DAY_START);
+    let row = HoldingRow { shard, budget: budget.clone(), window_start, drawn: 1000, reserved: 900, spent: 0 };
+    holdings.take(HERE, Epoch(3), vec![row]);
+    holdings.undo(&settled);
+    holdings.undo(&held);
+    assert_eq!(holdings.balance(&budget, DAY_START), Balance { drawn: 1000, reserved: 900, spent: 0 });
+}
+
+#[test]
+fn a_shard_uses_what_it_drew_and_no_other_shards_part() {
+    let limits = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    let mut holdings = Holdings::default();
+    let part = |drawn| Balance { drawn, ..Balance::default() };
+    holdings.drew(HERE, &limits[0], 600, part(600));
+    holdings.drew(Shard(1), &limits[0], 400, part(400));
+    assert!(matches!(holdings.reserve(HERE, &limits, &usd(700)), Err(Short::TiedUp { .. })));
+    let (holds, _) = holdings.reserve(HERE, &limits, &usd(600)).unwrap();
+    holdings.settle(HERE, &holds, &usd(600));
+    let spent = holdings.reserve(Shard(1), &limits, &usd(401));
+    assert!(matches!(spent, Err(Short::Exhausted(Exhausted { spent: 600, .. }))), "all shards count: {spent:?}");
+    assert!(holdings.reserve(Shard(1), &limits, &usd(400)).is_ok());
 }

@@ -341,10 +341,9 @@ fn a_request_that_is_void_is_withdrawn_once_however_often_the_call_looks_for_roo
     world.happened(applied(ARTICLE));
     let request = world.ask_for_consent(&draft);
     world.happened(applied(&lenient));
-    let agent = world.principal.link.agent.clone();
-    let caps = world.registry.agent(&agent).unwrap().rules.caps.clone();
+    let limits = control::budget::limits(&world.registry, &world.principal, NOW);
     let all = domain::budget::Amounts { usd_micros: 40_000_000, ..Default::default() };
-    world.holdings.reserve(&agent, &caps, &all, NOW).unwrap();
+    world.holdings.reserve(domain::id::Shard(0), &limits, &all).unwrap();
     let Verdict::Wait { rows, .. } = world.ask(&draft) else { panic!("its budget is tied up") };
     let withdrawn = |rows: &data::rows::Rows| {
         rows.events.iter().filter(|event| matches!(event, Event::ApprovalWithdrawn { .. })).count()

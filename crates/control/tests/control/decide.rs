@@ -7,7 +7,7 @@ use domain::capability::Effect;
 use domain::control::{ControlEvent, Kind, Scope};
 use domain::decision::{DecidedAt, Refusal, RefusedBy, WaitFor};
 use domain::event::Event;
-use domain::id::{Digest, SessionId};
+use domain::id::{Digest, SessionId, Shard};
 use domain::principal::{Autonomy, Link};
 
 use crate::world::{ARTICLE, Draft, World, applied, article_with, grant, name};
@@ -179,7 +179,7 @@ fn a_spent_budget_is_refused_before_a_person_is_asked() {
     let mut world = World::new();
     let forty = Amounts { usd_micros: 40_000_000, ..Amounts::default() };
     let Verdict::Allow { holds, .. } = world.ask_model("claude-opus-4-7", forty) else { panic!() };
-    world.holdings.settle(&holds, &forty);
+    world.holdings.settle(Shard(0), &holds, &forty);
     let verdict = world.ask(&Draft::of(5000));
     assert_eq!(refusal(&verdict).by, RefusedBy::Budget);
     let Verdict::Deny { rows, .. } = &verdict else { panic!() };
@@ -303,7 +303,7 @@ fn consent_does_not_help_where_the_budget_is_spent() {
     let forty = Amounts { usd_micros: 40_000_000, ..Amounts::default() };
     let facts = std::mem::take(&mut world.facts);
     let Verdict::Allow { holds, .. } = world.ask_model("claude-opus-4-7", forty) else { panic!() };
-    world.holdings.settle(&holds, &forty);
+    world.holdings.settle(Shard(0), &holds, &forty);
     world.facts = facts;
     let verdict = world.ask(&draft);
     assert_eq!(refusal(&verdict).by, RefusedBy::Budget);
@@ -317,7 +317,7 @@ fn a_raised_cap_lets_running_sessions_go_on() {
     let mut world = World::new();
     let forty = Amounts { usd_micros: 40_000_000, ..Amounts::default() };
     let Verdict::Allow { holds, .. } = world.ask_model("claude-opus-4-7", forty) else { panic!() };
-    world.holdings.settle(&holds, &forty);
+    world.holdings.settle(Shard(0), &holds, &forty);
     assert_eq!(refusal(&world.ask(&Draft::of(50))).by, RefusedBy::Budget);
     world.happened(applied(&ARTICLE.replace("usd_per_day: 40", "usd_per_day: 50")));
     world.draw();
@@ -328,7 +328,7 @@ fn a_raised_cap_lets_running_sessions_go_on() {
 fn the_hourly_count_of_calls_is_a_limit_too() {
     let mut world = World::with(&ARTICLE.replace("calls_per_hour: 200", "calls_per_hour: 1"));
     let Verdict::Allow { holds, .. } = world.ask(&Draft::of(50)) else { panic!() };
-    world.holdings.settle(&holds, &Amounts { calls: 1, ..Amounts::default() });
+    world.holdings.settle(Shard(0), &holds, &Amounts { calls: 1, ..Amounts::default() });
     let verdict = world.ask(&Draft::of(50));
     assert!(refusal(&verdict).reason.contains("calls_per_hour"), "{}", refusal(&verdict).reason);
 }

@@ -173,6 +173,9 @@ async fn what_is_deleted_is_gone_and_cannot_be_deleted_again() {
 }
 
 /// A call of the agent's model.
+/// A model call of a tenth of a cent.
+const ONE: Amounts = Amounts { usd_micros: 1000, calls: 1, tokens: 0, external_actions: 0, compute_ms: 0 };
+
 struct Asking {
     principal: Principal,
     provider: Name,
@@ -199,7 +202,7 @@ fn ask_model(house: &House, usd_micros: i64) -> Verdict {
 
 /// Under what a call of the model is allowed.
 async fn allowed(house: &House) -> DecidedAt {
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &ONE).await.unwrap());
     let Verdict::Allow { decided, .. } = ask_model(house, 1000) else { panic!("it may") };
     decided
 }
@@ -212,34 +215,38 @@ async fn recheck(house: &House, control_pos: Pos, decided: &DecidedAt) -> Result
 async fn a_budget_must_be_drawn_before_it_is_spent() {
     let house = House::new().await;
     assert!(matches!(ask_model(&house, 1000), Verdict::Wait { .. }));
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &ONE).await.unwrap());
     assert!(matches!(ask_model(&house, 1000), Verdict::Allow { .. }));
 }
 
 #[tokio::test]
 async fn what_calls_hold_and_spent_survives_a_restart() {
     let mut house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &ONE).await.unwrap());
     let Verdict::Allow { rows, holds, .. } = ask_model(&house, 30_000_000) else { panic!() };
-    let mut writer = house.begun(data::rows::Rows { holdings: rows.holdings, ..Default::default() }).await;
-    house.gate = house.another_gate().await;
+    house.begun(data::rows::Rows { holdings: rows.holdings, ..Default::default() }).await;
+    house.restart().await;
+    let worst = Amounts { usd_micros: 20_000_000, calls: 1, ..Amounts::default() };
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &worst).await.unwrap());
+    let mut writer = house.log.load(house.principal().link.session).await.unwrap().unwrap().writer;
     assert!(matches!(ask_model(&house, 20_000_000), Verdict::Wait { .. }), "the call in flight still holds its part");
     let spent = Amounts { usd_micros: 25_000_000, calls: 1, ..Amounts::default() };
     let settled = house.gate.settle(house.principal().link.session, &holds, &spent);
     house.commit(&mut writer, settled).await;
-    house.gate = house.another_gate().await;
+    house.restart().await;
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &worst).await.unwrap());
     assert!(matches!(ask_model(&house, 20_000_000), Verdict::Deny { .. }), "and what it came to is spent");
     assert!(matches!(ask_model(&house, 15_000_000), Verdict::Allow { .. }));
     let budget = BudgetKey::of_agent(house.principal().link.agent, Meter::UsdMicros, Window::Day);
     let kept = house.log.holdings(domain::id::Shard(0)).await.unwrap();
-    let day = kept.iter().find(|(key, ..)| *key == budget).unwrap();
-    assert_eq!((day.2, day.3, day.4), (40_000_000, 0, 25_000_000));
+    let day = kept.iter().find(|row| row.budget == budget).unwrap();
+    assert_eq!((day.drawn, day.reserved, day.spent), (40_000_000, 0, 25_000_000));
 }
 
 #[tokio::test]
 async fn rows_that_were_never_committed_are_taken_back() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &ONE).await.unwrap());
     let Verdict::Allow { rows, .. } = ask_model(&house, 40_000_000) else { panic!() };
     assert!(matches!(ask_model(&house, 1000), Verdict::Wait { .. }));
     house.gate.undo(&rows);
@@ -249,7 +256,7 @@ async fn rows_that_were_never_committed_are_taken_back() {
 #[tokio::test]
 async fn a_new_window_is_drawn_anew() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &ONE).await.unwrap());
     let Verdict::Allow { holds, .. } = ask_model(&house, 40_000_000) else { panic!() };
     house.gate.settle(
         house.principal().link.session,
@@ -258,7 +265,7 @@ async fn a_new_window_is_drawn_anew() {
     );
     assert!(matches!(ask_model(&house, 1000), Verdict::Deny { .. }));
     house.clock.pass(Window::Day.length_ms());
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &ONE).await.unwrap());
     assert!(matches!(ask_model(&house, 1000), Verdict::Allow { .. }), "{}", house.clock.now());
 }
 
@@ -290,7 +297,7 @@ async fn cases_that_could_not_be_read_again_are_not_imported() {
 #[tokio::test]
 async fn a_call_is_decided_by_the_registry_that_it_was_looked_up_in() {
     let house = House::new().await;
-    house.gate.ready_budget(&house.gate.registry(), &house.principal(), &Amounts::default()).await.unwrap();
+    drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &ONE).await.unwrap());
     let looked_up_in = house.gate.registry();
     freeze(&house.gate, &Caller::Admin, &Scope::All, "odd drafts").await.unwrap();
     let asking = Asking::of(&house);

@@ -51,6 +51,7 @@ impl Clock for TestClock {
 pub(crate) struct House {
     pub(crate) gate: Arc<Gate>,
     pub(crate) log: Log,
+    pub(crate) store: Arc<SqliteStore>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) admin_key: String,
 }
@@ -61,10 +62,10 @@ impl House {
         let clock = Arc::new(TestClock { now: AtomicI64::new(NOW.0), random: AtomicU64::new(1) });
         let store = Arc::new(SqliteStore::in_memory(clock.clone()).unwrap());
         let sealer = Sealer::from_master(&[7; 32], clock.clone());
-        let log = Log::open(store, sealer, clock.clone(), "test").await.unwrap();
+        let log = Log::open(store.clone(), sealer, clock.clone(), "test").await.unwrap();
         let gate = open(&log, checks()).await;
         let admin_key = bootstrap(&gate).await.unwrap().unwrap().key;
-        House { gate, log, clock, admin_key }
+        House { gate, log, store, clock, admin_key }
     }
 
     /// The article's agent with its parts, and two people of its owner group.
@@ -80,6 +81,13 @@ impl House {
     }
 
     /// Another node's gate over the same log, as it is now.
+    /// The process ended, and another one opened the same store.
+    pub(crate) async fn restart(&mut self) {
+        let sealer = Sealer::from_master(&[7; 32], self.clock.clone());
+        self.log = Log::open(self.store.clone(), sealer, self.clock.clone(), "test").await.unwrap();
+        self.gate = self.another_gate().await;
+    }
+
     pub(crate) async fn another_gate(&self) -> Arc<Gate> {
         open(&self.log, checks()).await
     }

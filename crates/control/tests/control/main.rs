@@ -11,6 +11,8 @@ mod consent;
 #[cfg(test)]
 mod decide;
 #[cfg(test)]
+mod exhausted;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod house;

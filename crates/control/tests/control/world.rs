@@ -1,18 +1,18 @@
 //! A small world: the article's agent with everything it needs, ana of its owner group, and a clock that stands still.
 
-use control::budget::Holdings;
+use control::budget::{Balance, Holdings, limits};
 use control::consent::Signer;
 use control::decide::{Overtaken, Scene, decide, still};
 use control::{Checks, Query, Registry, Verdict, Want};
 use domain::budget::Amounts;
-use domain::call::{ApprovalRequest, ApprovalVerdict, Facts};
+use domain::call::{ApprovalRequest, ApprovalVerdict, Facts, RaiseAsked};
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
 use domain::control::{Applied, ControlEvent, ControlRecord};
 use domain::decision::{DecidedAt, Refusal};
 use domain::descriptor::{ModelProvider, parse_file};
 use domain::event::Event;
-use domain::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId};
+use domain::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId, Shard};
 use domain::principal::{Autonomy, Caller, Link, Principal};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -159,10 +159,10 @@ impl World {
     }
 
     pub(crate) fn draw(&mut self) {
-        let agent = self.principal.link.agent.clone();
-        let caps = self.registry.agent(&agent).unwrap().rules.caps.clone();
-        for (budget, start, cap) in self.holdings.undrawn(&agent, &caps, self.now) {
-            self.holdings.drawn(&budget, start, cap);
+        for limit in limits(&self.registry, &self.principal, self.now) {
+            let drawn = self.holdings.balance(&limit.budget, limit.start).drawn;
+            let all = Balance { drawn: limit.cap, ..Balance::default() };
+            self.holdings.drew(Shard(0), &limit, limit.cap - drawn, all);
         }
     }
 
@@ -194,7 +194,7 @@ impl World {
         let (call, attempt, facts) = (self.call(), self.attempt, self.facts.clone());
         let query = Query { call, attempt, principal: &self.principal, facts: &facts, want };
         let World { registry, holdings, signer, checks, now, .. } = self;
-        ask(&mut Scene { registry, holdings, signer, checks, now: *now }, &query)
+        ask(&mut Scene { registry, holdings, shard: Shard(0), signer, checks, now: *now }, &query)
     }
 
     /// Asks, and remembers the request for consent that must come of it.
@@ -221,6 +221,20 @@ impl World {
             signature: String::new(),
         };
         self.facts.verdict = Some(self.signer.sign(&request, verdict));
+    }
+
+    /// What a session knows that asked for more.
+    pub(crate) fn facts_of(&self, request: &ApprovalRequest, verdict: Option<ApprovalVerdict>) -> Facts {
+        let raise = RaiseAsked { request: request.clone(), withdrawn: false, verdict };
+        Facts { raise: Some(raise), asked: request.approval.round, ..Facts::default() }
+    }
+
+    /// What ana says to a request, signed.
+    pub(crate) fn verdict(&self, request: &ApprovalRequest, approved: bool) -> ApprovalVerdict {
+        let (approval, at) = (request.approval, self.now);
+        let (person, reason) = (name("ana"), String::new());
+        let said = ApprovalVerdict { approval, approved, person, reason, edited: None, at, signature: String::new() };
+        self.signer.sign(request, said)
     }
 
     pub(crate) fn approval(&self, round: u16) -> ApprovalId {

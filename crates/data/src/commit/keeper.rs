@@ -49,6 +49,7 @@ async fn look_after(shared: &Shared) -> Result<(), StoreError> {
     // Asked also where nothing is missing: what other nodes changed of authority is heard of here.
     let claimed = shared.store.claim(claim).await?;
     shared.saw_control(claimed.control_pos);
+    shared.take_holdings(&claimed.leases).await?;
     for lease in claimed.leases {
         tracing::info!(shard = lease.shard.0, epoch = lease.epoch.0, "took over a shard");
         shared.leases.take_newest(lease);

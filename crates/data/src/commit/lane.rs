@@ -11,7 +11,7 @@ use crate::commit::concurrent::sleep;
 use crate::commit::group::{Done, Group, Pending, Queued};
 use crate::commit::{Committed, Shared};
 use crate::error::{CommitError, Refused};
-use crate::store::{Answer, Batch, Claim, StoreError};
+use crate::store::{Answer, Batch, Claim, Lease, StoreError};
 
 /// How many commits go into the store at once.
 const GROUP_COMMITS: usize = 512;
@@ -130,6 +130,17 @@ impl Lane {
         }
     }
 
+    /// Owns a shard that others may have written to; if what it holds cannot be read now, it is claimed again later.
+    async fn take_over(&self, lease: Lease) {
+        match self.shared.take_holdings(&[lease]).await {
+            Ok(()) => self.shared.leases.take(lease),
+            Err(error) => {
+                tracing::warn!(shard = lease.shard.0, %error, "what the shard holds of budgets cannot be read");
+                self.shared.leases.drop(lease.shard);
+            }
+        }
+    }
+
     /// Takes epoch + 1, so that a lost commit can no longer land, and reads what came of it off the position.
     async fn resolve(&self, groups: BTreeMap<Shard, Group>, before: i64) {
         let claim = Claim { node: self.shared.node.clone(), shards: Some(groups.keys().copied().collect()) };
@@ -154,13 +165,14 @@ impl Lane {
                     self.shared.leases.renew(*lease);
                     self.succeeded(shard, group.pending, claimed.control_pos, before);
                 }
-                (Some(lease), _) if lease.pos == group.lease.pos => {
+                // Had another node held it, what this one knows of its holdings would be out of date.
+                (Some(lease), _) if lease.pos == group.lease.pos && lease.epoch.0 == group.lease.epoch.0 + 1 => {
                     self.shared.leases.renew(*lease);
                     let why = "the store lost the commit before it was written; try again".to_owned();
                     refuse(group.pending, &CommitError::Refused(Refused::Unavailable(why)));
                 }
                 (Some(lease), _) => {
-                    self.shared.leases.take(*lease);
+                    self.take_over(*lease).await;
                     self.shared.posts.miss();
                     refuse(group.pending, &CommitError::Unknown);
                 }

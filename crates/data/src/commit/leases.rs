@@ -25,12 +25,8 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    pub(super) fn new(leases: Vec<Lease>) -> Self {
-        let all = Leases { held: Mutex::default(), changed: watch::Sender::new(()) };
-        for lease in leases {
-            all.take(lease);
-        }
-        all
+    pub(super) fn new() -> Self {
+        Leases { held: Mutex::default(), changed: watch::Sender::new(()) }
     }
 
     pub(super) fn get(&self, shard: Shard) -> Option<Held> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::event::Event;
 use domain::id::{Digest, Epoch, Name, Pos, Seq, SessionId, Shard, TraceId};
@@ -195,25 +194,6 @@ impl Log {
         Ok(self.store().text(hash).await?)
     }
 
-    /// What a shard holds of budgets: key, window start, drawn, reserved, spent.
-    pub async fn holdings(&self, shard: Shard) -> Result<Vec<(BudgetKey, Timestamp, i64, i64, i64)>, DataError> {
-        let rows = self.store().holdings(shard).await?;
-        Ok(rows.into_iter().map(|h| (h.budget, h.window_start, h.drawn, h.reserved, h.spent)).collect())
-    }
-
-    /// Draws from a budget's account, as much of `want` as `cap` leaves; answers what the shard has drawn in total.
-    pub async fn draw(
-        &self,
-        shard: Shard,
-        budget: &BudgetKey,
-        window_start: Timestamp,
-        want: i64,
-        cap: i64,
-    ) -> Result<i64, DataError> {
-        let draw = crate::store::Draw { shard, budget: budget.clone(), window_start, want, cap };
-        Ok(self.store().draw(draw).await?)
-    }
-
     /// All that waits for people, oldest first.
     pub async fn inbox(&self) -> Result<Vec<InboxItem>, DataError> {
         Ok(self.store().inbox().await?)
@@ -251,6 +231,7 @@ impl Log {
         }
         let claim = Claim { node: self.shared().node.clone(), shards: Some(vec![shard]) };
         let claimed = self.store().claim(claim).await?;
+        self.shared().take_holdings(&claimed.leases).await?;
         Ok(claimed.leases.first().map_or(Epoch(0), |lease| self.shared().leases.take_newest(*lease)))
     }
 

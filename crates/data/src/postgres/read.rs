@@ -191,7 +191,7 @@ pub(super) async fn text(db: Arc<Line>, hash: Digest) -> Result<Option<String>, 
 }
 
 pub(super) async fn holdings(db: Arc<Line>, shard: Shard) -> Result<Vec<HoldingRow>, Fault> {
-    let sql = "SELECT agent, meter, per, window_start, drawn, reserved, spent FROM holding WHERE shard = $1 \
+    let sql = "SELECT agent, meter, per, window_start, drawn, reserved, spent, shard FROM holding WHERE shard = $1 \
                ORDER BY agent, meter, per, window_start";
     all(&db.rows(sql, &[&i32::from(shard.0)]).await?, row::holding)
 }

@@ -208,12 +208,12 @@ pub(super) fn mail(row: &Row) -> Result<MailRow, Fault> {
     Ok(MailRow { shard, session, id, due, posted, class, agent, partition, body: get(row, 8)? })
 }
 
-/// `agent, meter, per, window_start, drawn, reserved, spent`.
+/// `agent, meter, per, window_start, drawn, reserved, spent, shard`.
 pub(super) fn holding(row: &Row) -> Result<HoldingRow, Fault> {
     let subject = subject(get(row, 0)?).map_err(|error| Fault::Damaged(error.to_string()))?;
     let budget = BudgetKey { subject, meter: named(row, 1)?, window: named(row, 2)? };
     let (drawn, reserved, spent) = (get(row, 4)?, get(row, 5)?, get(row, 6)?);
-    Ok(HoldingRow { budget, window_start: time(row, 3)?, drawn, reserved, spent })
+    Ok(HoldingRow { shard: shard(row, 7)?, budget, window_start: time(row, 3)?, drawn, reserved, spent })
 }
 
 /// `key, in_doubt, session, agent, by_group, since, expires`.

@@ -7,14 +7,14 @@ use domain::id::{Epoch, Pos, Shard};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::column::{budget, record_id};
+use crate::column::record_id;
 use crate::postgres::batch::{Columns, Mail, id};
 use crate::postgres::fault::Fault;
 use crate::postgres::line::Line;
 use crate::postgres::read::one;
 use crate::postgres::row::{self, get};
 use crate::postgres::statement::{COMMIT, COMMIT_ALL, COMMIT_CONTROL, NOW, POST};
-use crate::store::{Answer, Batch, BatchPart, Claim, Claimed, ControlAnswer, ControlRow, Draw, Forget, Lease, MailRow};
+use crate::store::{Answer, Batch, BatchPart, Claim, Claimed, ControlAnswer, ControlRow, Forget, Lease, MailRow};
 
 /// How long what was held and spent in a budget's window is kept once nothing of it is held any more.
 const WINDOWS_KEPT_MS: i64 = 7 * 86_400_000;
@@ -153,38 +153,6 @@ pub(super) async fn post(db: Arc<Line>, mail: &[MailRow]) -> Result<(), Fault> {
     Ok(())
 }
 
-pub(super) async fn draw(db: Arc<Line>, draw: &Draw) -> Result<i64, Fault> {
-    let (agent, meter, per) = budget(&draw.budget);
-    let (shard, start) = (i32::from(draw.shard.0), draw.window_start.0);
-    // The account's row is locked by the first; what the second reads of it nobody else can change.
-    let account = "INSERT INTO account (agent, meter, per, window_start, cap, drawn) VALUES ($1, $2, $3, $4, $5, 0) \
-                   ON CONFLICT (agent, meter, per, window_start) DO UPDATE SET cap = excluded.cap";
-    let take = "WITH granted AS MATERIALIZED (SELECT greatest(least($6::int8, cap - drawn), 0) AS amount FROM account \
-                WHERE agent = $1 AND meter = $2 AND per = $3 AND window_start = $4), \
-                taken AS (UPDATE account SET drawn = drawn + granted.amount FROM granted \
-                WHERE agent = $1 AND meter = $2 AND per = $3 AND window_start = $4) \
-                INSERT INTO holding (shard, agent, meter, per, window_start, drawn) \
-                SELECT $5, $1, $2, $3, $4, amount FROM granted \
-                ON CONFLICT (shard, agent, meter, per, window_start) DO UPDATE SET drawn = holding.drawn + excluded.drawn \
-                RETURNING drawn";
-    let (account, take) = (db.statement(account).await?, db.statement(take).await?);
-    let of_account: [&(dyn ToSql + Sync); 5] = [&agent, &meter, &per, &start, &draw.cap];
-    let of_take: [&(dyn ToSql + Sync); 6] = [&agent, &meter, &per, &start, &shard, &draw.want];
-    let client = db.client();
-    let (begun, capped, taken, ended) = tokio::join!(
-        biased;
-        client.batch_execute("BEGIN"),
-        client.execute(&account, &of_account),
-        client.query(&take, &of_take),
-        client.batch_execute("COMMIT"),
-    );
-    begun?;
-    capped?;
-    let taken = taken?;
-    ended?;
-    get(one(&taken)?, 0)
-}
-
 pub(super) async fn forget(db: Arc<Line>, what: &Forget) -> Result<u64, Fault> {
     match what {
         Forget::Mail { session, ids } => {
@@ -204,8 +172,8 @@ pub(super) async fn forget(db: Arc<Line>, what: &Forget) -> Result<u64, Fault> {
             Ok(get::<i64>(one(&rows)?, 0)?.unsigned_abs())
         }
         Forget::Expired { now } => {
-            let sql = "WITH holdings AS (DELETE FROM holding WHERE window_start < $2 AND reserved = 0), \
-                       accounts AS (DELETE FROM account WHERE window_start < $2) \
+            let sql = "WITH holdings AS (DELETE FROM holding WHERE window_start < $2 AND reserved = 0 AND per <> 'session'), \
+                       accounts AS (DELETE FROM account WHERE window_start < $2 AND per <> 'session') \
                        DELETE FROM memory WHERE expires <= $1";
             db.execute(sql, &[&now.0, &now.0.saturating_sub(WINDOWS_KEPT_MS)]).await
         }

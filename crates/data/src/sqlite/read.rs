@@ -175,7 +175,7 @@ pub(super) fn text(db: &mut Connection, hash: Digest) -> Result<Option<String>, 
 }
 
 pub(super) fn holdings(db: &mut Connection, shard: Shard) -> Result<Vec<HoldingRow>, Fault> {
-    let sql = "SELECT agent, meter, per, window_start, drawn, reserved, spent FROM holding WHERE shard = ? \
+    let sql = "SELECT agent, meter, per, window_start, drawn, reserved, spent, shard FROM holding WHERE shard = ? \
                ORDER BY agent, meter, per, window_start";
     all(db, sql, [shard.0], row::holding)
 }

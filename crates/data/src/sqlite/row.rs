@@ -152,7 +152,7 @@ fn number(row: &Row<'_>, column: usize) -> Result<Option<u64>, Fault> {
     Ok(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned))
 }
 
-/// `agent, meter, per, window_start, drawn, reserved, spent`.
+/// `agent, meter, per, window_start, drawn, reserved, spent, shard`.
 pub(super) fn holding(row: &Row<'_>) -> Result<HoldingRow, Fault> {
     let budget = BudgetKey {
         subject: subject(&row.get::<_, String>(0)?).map_err(|error| Fault::Damaged(error.to_string()))?,
@@ -160,7 +160,7 @@ pub(super) fn holding(row: &Row<'_>) -> Result<HoldingRow, Fault> {
         window: of_word(row.get(2)?).map_err(Fault::Damaged)?,
     };
     let (drawn, reserved, spent) = (row.get(4)?, row.get(5)?, row.get(6)?);
-    Ok(HoldingRow { budget, window_start: time(row, 3)?, drawn, reserved, spent })
+    Ok(HoldingRow { shard: Shard(row.get(7)?), budget, window_start: time(row, 3)?, drawn, reserved, spent })
 }
 
 /// `key, in_doubt, session, agent, by_group, since, expires`.

@@ -10,8 +10,8 @@ use crate::sqlite::fault::Fault;
 use crate::sqlite::head;
 use crate::sqlite::row::{pos, session_blob, time};
 use crate::store::{
-    Answer, Batch, BatchPart, Claimed, ControlAnswer, ControlRow, Draw, Forget, KeyRow, Lease, MailRow, MemoryRow,
-    RecordRow, SnapshotRow,
+    Answer, Batch, BatchPart, Claimed, ControlAnswer, ControlRow, Forget, KeyRow, Lease, MailRow, MemoryRow, RecordRow,
+    SnapshotRow,
 };
 
 /// How long what was held and spent in a budget's window is kept once nothing of it is held any more.
@@ -147,28 +147,6 @@ pub(super) fn post(db: &mut Connection, mail: &[MailRow]) -> Result<(), Fault> {
     transact(db, |tx| mail.iter().try_for_each(|row| insert_mail(tx, row)))
 }
 
-pub(super) fn draw(db: &mut Connection, draw: &Draw) -> Result<i64, Fault> {
-    transact(db, |tx| {
-        let (agent, meter, per) = budget(&draw.budget);
-        let start = draw.window_start.0;
-        let mut account = tx.prepare_cached(
-            "INSERT INTO account (agent, meter, per, window_start, cap, drawn) VALUES (?, ?, ?, ?, ?, 0) \
-             ON CONFLICT DO UPDATE SET cap = excluded.cap RETURNING drawn",
-        )?;
-        let drawn: i64 = account.query_row(params![agent, meter, per, start, draw.cap], |row| row.get(0))?;
-        let granted = draw.want.min(draw.cap.saturating_sub(drawn)).max(0);
-        let mut take = tx.prepare_cached(
-            "UPDATE account SET drawn = drawn + ? WHERE agent = ? AND meter = ? AND per = ? AND window_start = ?",
-        )?;
-        take.execute(params![granted, agent, meter, per, start])?;
-        let mut give = tx.prepare_cached(
-            "INSERT INTO holding (shard, agent, meter, per, window_start, drawn, reserved, spent) \
-             VALUES (?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT DO UPDATE SET drawn = drawn + excluded.drawn RETURNING drawn",
-        )?;
-        Ok(give.query_row(params![draw.shard.0, agent, meter, per, start, granted], |row| row.get(0))?)
-    })
-}
-
 pub(super) fn forget(db: &mut Connection, what: &Forget) -> Result<u64, Fault> {
     let forgotten = transact(db, |tx| match what {
         Forget::Mail { session, ids } => {
@@ -187,8 +165,9 @@ pub(super) fn forget(db: &mut Connection, what: &Forget) -> Result<u64, Fault> {
         }
         Forget::Expired { now } => {
             let old = [now.0.saturating_sub(WINDOWS_KEPT_MS)];
-            tx.execute("DELETE FROM holding WHERE window_start < ? AND reserved = 0", old)?;
-            tx.execute("DELETE FROM account WHERE window_start < ?", old)?;
+            // What one session may spend has no window that ends.
+            tx.execute("DELETE FROM holding WHERE window_start < ? AND reserved = 0 AND per <> 'session'", old)?;
+            tx.execute("DELETE FROM account WHERE window_start < ? AND per <> 'session'", old)?;
             Ok(tx.execute("DELETE FROM memory WHERE expires <= ?", [now.0])?)
         }
     })?;

@@ -111,6 +111,7 @@ pub(super) fn heading(trace: &Trace) -> Vec<String> {
 pub(crate) fn waiting(wait: &Wait) -> String {
     let what = match &wait.why {
         WaitFor::Approval { approval } => format!("for consent {approval}"),
+        WaitFor::Exhausted { budget } => format!("for budget {budget}, which is used up until its window ends"),
         WaitFor::TiedUp { budget } => format!("for budget {budget}, which is tied up"),
         WaitFor::InDoubt { call } => format!("for a person to say what came of {call}"),
         WaitFor::Frozen { scope } => format!("because {scope} is frozen"),

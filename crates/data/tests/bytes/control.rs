@@ -1,13 +1,16 @@
 //! One example of each control event at least, and of each shape within it that is persisted.
 
-use domain::control::{Applied, ControlEvent, HumanCase, KeyHolder, Kind, Scope, Webhook};
+use domain::budget::{BudgetKey, Meter, Subject, Window};
+use domain::clock::Timestamp;
+use domain::control::{Applied, CapChange, ControlEvent, HumanCase, KeyHolder, Kind, Scope, Webhook};
+use domain::id::ApprovalId;
 use domain::principal::Autonomy;
 use serde_json::json;
 
-use crate::part::{digest, name, session};
+use crate::part::{approval, digest, name, session};
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 12;
+pub(crate) const KINDS: usize = 14;
 
 /// A number per kind, dense.
 pub(crate) fn number(event: &ControlEvent) -> usize {
@@ -24,6 +27,8 @@ pub(crate) fn number(event: &ControlEvent) -> usize {
         ControlEvent::WebhookAdded { .. } => 9,
         ControlEvent::WebhookStopped { .. } => 10,
         ControlEvent::WebhookDeleted { .. } => 11,
+        ControlEvent::BudgetSet { .. } => 12,
+        ControlEvent::BudgetRaised { .. } => 13,
     }
 }
 
@@ -69,6 +74,7 @@ pub(crate) fn examples() -> Vec<ControlEvent> {
         by: "ana".to_owned(),
     }));
     all.extend(webhooks());
+    all.extend(budgets());
     all
 }
 
@@ -93,5 +99,35 @@ fn webhooks() -> [ControlEvent; 4] {
         added(some),
         ControlEvent::WebhookStopped { name: name("office"), reason: "410 Gone".to_owned() },
         ControlEvent::WebhookDeleted { name: name("office"), by: "admin".to_owned() },
+    ]
+}
+
+fn budgets() -> [ControlEvent; 4] {
+    let raised = |subject, approval: Option<ApprovalId>| ControlEvent::BudgetRaised {
+        budget: BudgetKey { subject, meter: Meter::UsdMicros, window: Window::Day },
+        window_start: Timestamp(1_795_305_600_000),
+        amount: 5_000_000,
+        reason: "month's end".to_owned(),
+        by: "person/ana".to_owned(),
+        approval,
+    };
+    [
+        ControlEvent::BudgetSet {
+            subject: Subject::Owner(name("finance-platform")),
+            caps: vec![
+                CapChange { meter: Meter::UsdMicros, window: Window::Day, cap: Some(40_000_000) },
+                CapChange { meter: Meter::Tokens, window: Window::Hour, cap: None },
+            ],
+            timezone: Some("Europe/Madrid".parse().unwrap()),
+            by: "admin".to_owned(),
+        },
+        ControlEvent::BudgetSet {
+            subject: Subject::Agent(name("finance")),
+            caps: Vec::new(),
+            timezone: None,
+            by: "admin".to_owned(),
+        },
+        raised(Subject::Agent(name("finance")), Some(approval())),
+        raised(Subject::Session(session()), None),
     ]
 }

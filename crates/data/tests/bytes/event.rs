@@ -1,11 +1,13 @@
 //! One example of each event at least, and of each shape within it that is persisted.
 
+use domain::budget::{BudgetKey, Hold, Meter, Subject, Window};
 use domain::call::{CallOutcome, Settlement, Stop};
 use domain::capability::{CapabilityRef, Effect};
+use domain::clock::Timestamp;
 use domain::control::Scope;
 use domain::decision::{RefusedBy, Wait, WaitFor};
-use domain::event::{Event, Resolution};
-use domain::id::TraceId;
+use domain::event::{Event, Intent, Resolution};
+use domain::id::{SessionId, TraceId};
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use domain::session::Run;
 use serde_json::json;
@@ -81,6 +83,33 @@ pub(crate) fn examples() -> Vec<Event> {
     all.extend(ends());
     all.extend(client());
     all
+}
+
+/// The same, of budgets: whose they are, and a wait for the end of a window.
+pub(crate) fn of_budgets() -> Vec<Event> {
+    let subjects = [
+        Subject::Agent(name("finance")),
+        Subject::Owner(name("finance-platform")),
+        Subject::Session(SessionId::from_u128(7)),
+    ];
+    let hold = |(subject, window)| {
+        let budget = BudgetKey { subject, meter: Meter::Tokens, window };
+        Hold { budget, window_start: Timestamp(0), amount: 7 }
+    };
+    let windows = [Window::Hour, Window::Day, Window::Session];
+    let holds = subjects.into_iter().zip(windows).map(hold).collect();
+    let wait = Wait { why: WaitFor::Exhausted { budget: "agent/a/usd_micros_per_day".to_owned() }, until: Some(AT) };
+    let Some(Event::ModelRequested { intent, provider, model, messages, max_output_tokens, scripted }) =
+        self::model().into_iter().find(|event| matches!(event, Event::ModelRequested { .. }))
+    else {
+        return Vec::new();
+    };
+    let intent = Intent { holds, ..intent };
+    vec![
+        Event::CallWaits { call: call(), model: true, wait: wait.clone() },
+        Event::Suspended { waits: vec![wait], compute_ms: 3 },
+        Event::ModelRequested { intent, provider, model, messages, max_output_tokens, scripted },
+    ]
 }
 
 /// What kinds that were there before learned to say since: in files of their own, for a file never changes.

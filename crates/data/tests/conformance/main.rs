@@ -102,6 +102,10 @@ conformance! {
         what_was_changed_is_sealed;
     budget:
         drawing_never_exceeds_the_cap,
+        a_draw_gets_what_is_needed_and_a_part_of_what_is_left,
+        what_one_shard_gives_back_another_gets,
+        a_new_owner_is_left_what_is_held_and_spent_and_the_rest_goes_back,
+        every_subject_has_accounts_of_its_own,
         a_lower_cap_grants_nothing_and_takes_nothing_back,
         holdings_are_the_sum_of_their_changes;
     session:

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
-    About, Answer, Batch, BatchPart, Claim, Claimed, ControlAnswer, ControlRow, Draw, Due, DueCursor, Forget,
+    About, Answer, Batch, BatchPart, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget,
     HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, Lease, MailRow, MemoryRow, PhaseCount,
-    RecordRow, ResultFilter, ResultRow, SpendFilter, SpendRow, Store, StoreError, View, ViewBatch, Views,
+    RecordRow, ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
 };
+use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::id::{Digest, Epoch, Name, Pos, SessionId, Shard};
 use shuttle::future::{spawn, yield_now};
@@ -220,7 +221,15 @@ impl Store for Shelf {
         Err(busy())
     }
 
-    async fn draw(&self, _: Draw) -> Result<i64, StoreError> {
+    async fn take_holdings(&self, _: &[(Shard, Epoch)], _: Timestamp) -> Result<Vec<HoldingRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn draw(&self, _: Draw) -> Result<Drawn, StoreError> {
+        Err(busy())
+    }
+
+    async fn standing(&self, _: &[(BudgetKey, Timestamp)]) -> Result<Vec<Standing>, StoreError> {
         Err(busy())
     }
 

@@ -1,12 +1,14 @@
 //! The model: what a store holds as far as its answers depend on it, and which steps may come next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::strategy::BoxedStrategy;
 use proptest_state_machine::ReferenceStateMachine;
 
 use crate::SHARDS;
+use crate::books::{Books, Came, Drawing, Held};
 use crate::reads::Read;
 use crate::rows::shard_of;
 
@@ -67,15 +69,41 @@ pub(crate) enum Fate {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
     Expire,
-    Claim { node: usize, shards: Vec<u16> },
-    Renew { node: usize },
-    Commit { node: usize, works: Vec<Work>, fate: Fate },
-    Post { session: u8, id: u8 },
-    Discard { session: u8, id: u8 },
-    Erase { session: u8 },
-    Draw { shard: u16, want: i64, cap: i64 },
-    Control { late: bool },
-    Follow { shard: u16, late: bool },
+    Claim {
+        node: usize,
+        shards: Vec<u16>,
+    },
+    Renew {
+        node: usize,
+    },
+    Commit {
+        node: usize,
+        works: Vec<Work>,
+        fate: Fate,
+    },
+    Post {
+        session: u8,
+        id: u8,
+    },
+    Discard {
+        session: u8,
+        id: u8,
+    },
+    Erase {
+        session: u8,
+    },
+    Draw(Drawing),
+    /// A node looks at what the shards that it believes to own hold, as it does after it claimed them.
+    Take {
+        node: usize,
+    },
+    Control {
+        late: bool,
+    },
+    Follow {
+        shard: u16,
+        late: bool,
+    },
 }
 
 /// What a store must answer.
@@ -85,6 +113,8 @@ pub(crate) enum Answered {
     Number(i64),
     Moved(u64),
     Shards(Vec<u16>),
+    Drawn(Came),
+    Taken(Vec<(u16, Held)>),
     /// Shard, epoch and position of each, and the control shard's position.
     Leases(Vec<(u16, u64, u64)>, u64),
 }
@@ -98,8 +128,7 @@ pub(crate) struct Model {
     mail: BTreeSet<(u8, u8)>,
     pub(crate) control: u64,
     pub(crate) followed: [u64; SHARDS as usize],
-    drawn: i64,
-    drawn_of: [i64; SHARDS as usize],
+    books: Books,
     pub(crate) answered: Answered,
 }
 
@@ -149,6 +178,7 @@ impl Model {
                 continue;
             }
             row.pos += works.len() as u64;
+            self.books.committed(shard, works.iter().map(|work| work.reserves).sum());
             row.over = false;
             if fate == Fate::Answered {
                 self.nodes[node].insert(shard, Believed { pos: row.pos, ..believed });
@@ -172,6 +202,13 @@ impl Model {
         !erased && self.nodes[node].contains_key(&shard_of(work.session))
     }
 
+    /// The shards that a node is right to believe that it owns.
+    fn owned(&self, node: usize) -> Vec<u16> {
+        let believed = self.nodes[node].iter();
+        let right = believed.filter(|(shard, believed)| self.shards[usize::from(**shard)].epoch == believed.epoch);
+        right.map(|(shard, _)| *shard).collect()
+    }
+
     /// What a read must say, where the model knows.
     pub(crate) fn check(&self, read: &Read) {
         match read.name.as_str() {
@@ -179,6 +216,11 @@ impl Model {
             "tail" => {
                 let records: u64 = self.shards.iter().map(|row| row.pos).sum();
                 assert_eq!(read.rows.len() as u64, records + self.control);
+            }
+            "standing" => {
+                let [cap, drawn, reserved, spent] = self.books.standing();
+                let said = format!("Standing {{ cap: {cap}, drawn: {drawn}, reserved: {reserved}, spent: {spent} }}");
+                assert_eq!(read.rows, [said]);
             }
             "heads" => assert_eq!(read.rows.len(), self.sessions.len()),
             _ => {}
@@ -198,8 +240,7 @@ impl ReferenceStateMachine for Model {
             mail: BTreeSet::new(),
             control: 0,
             followed: Default::default(),
-            drawn: 0,
-            drawn_of: Default::default(),
+            books: Books::default(),
             answered: Answered::Nothing,
         };
         Just(model).boxed()
@@ -222,7 +263,8 @@ impl ReferenceStateMachine for Model {
             2 => (session.clone(), id.clone()).prop_map(|(session, id)| Step::Post { session, id }),
             1 => (session.clone(), id).prop_map(|(session, id)| Step::Discard { session, id }),
             1 => session.prop_map(|session| Step::Erase { session }),
-            2 => (shard.clone(), 0..50_i64, 50..200_i64).prop_map(|(shard, want, cap)| Step::Draw { shard, want, cap }),
+            4 => drawing(0..NODES, shard.clone()).prop_map(Step::Draw),
+            1 => (0..NODES).prop_map(|node| Step::Take { node }),
             1 => any::<bool>().prop_map(|late| Step::Control { late }),
             1 => (shard, any::<bool>()).prop_map(|(shard, late)| Step::Follow { shard, late }),
         ]
@@ -250,11 +292,13 @@ impl ReferenceStateMachine for Model {
                 }
                 Answered::Nothing
             }
-            Step::Draw { shard, want, cap } => {
-                let granted = (*want).min(cap - model.drawn).max(0);
-                model.drawn += granted;
-                model.drawn_of[usize::from(*shard)] += granted;
-                Answered::Number(model.drawn_of[usize::from(*shard)])
+            Step::Draw(drawing) => {
+                let owned = model.owned(drawing.node);
+                Answered::Drawn(model.books.draw(drawing, |shard| owned.contains(&shard)))
+            }
+            Step::Take { node } => {
+                let owned = model.owned(*node);
+                Answered::Taken(model.books.take(&owned))
             }
             Step::Control { late } if *late && model.control > 0 => Answered::Moved(model.control),
             Step::Control { .. } => {
@@ -278,6 +322,15 @@ pub(crate) fn posted(all: &[Work], work: &Work) -> Option<(u8, u8)> {
     let apart = |other: &Work| shard_of(other.session) != shard_of(work.session);
     let gone = |(to, id)| all.iter().any(|other| apart(other) && other.session == to && other.consumes == Some(id));
     work.posts.filter(|mail| !gone(*mail))
+}
+
+fn drawing(node: Range<usize>, shard: Range<u16>) -> impl Strategy<Value = Drawing> {
+    let back = proptest::collection::btree_map(shard.clone(), 0..40_i64, 0..3);
+    let amounts = (50..200_i64, 0..30_i64, 0..40_i64, 1..4_i64);
+    (node, shard, amounts, back).prop_map(|(node, shard, (cap, need, ahead, share), back)| {
+        let back = back.into_iter().filter(|(from, _)| *from != shard).collect();
+        Drawing { node, shard, cap, need, ahead, share, back }
+    })
 }
 
 fn work() -> impl Strategy<Value = Work> {

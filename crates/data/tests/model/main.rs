@@ -4,6 +4,7 @@
 //! `OSTLER_MODEL_CASES` says how many sequences; where there is no PostgreSQL, that is said and SQLite goes alone.
 #![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
 
+mod books;
 mod expect;
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -15,13 +16,14 @@ use std::sync::{Arc, OnceLock};
 
 use data::postgres::{Options as PostgresOptions, PostgresStore};
 use data::sqlite::{Options, SqliteStore};
-use data::store::{Batch, Claim, ControlAnswer, Forget, Store, View};
+use data::store::{Batch, Claim, ControlAnswer, Drawn, Forget, HoldingRow, Store, View};
 use domain::clock::{Clock, SystemClock, Timestamp};
 use domain::id::{Epoch, Shard};
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use tokio::runtime::Runtime;
 
+use books::{Came, Drawing, Held};
 use expect::{Answered, Fate, Model, Step};
 
 /// So long that no lease runs out unless the model says so.
@@ -133,9 +135,8 @@ impl Stores {
                 store.forget(Forget::Session { session, shard }).await.unwrap();
                 Answered::Nothing
             }
-            Step::Draw { shard, want, cap } => {
-                Answered::Number(store.draw(rows::draw(*shard, *want, *cap)).await.unwrap())
-            }
+            Step::Draw(drawing) => self.draw(store, drawing).await,
+            Step::Take { node } => self.take(store, *node).await,
             Step::Control { late } => {
                 let at = self.before.control.saturating_sub(u64::from(*late));
                 match store.commit_control(rows::control(at + 1)).await.unwrap() {
@@ -152,6 +153,25 @@ impl Stores {
                 Answered::Number(i64::from(all))
             }
         }
+    }
+}
+
+impl Stores {
+    async fn draw(&self, store: &Arc<dyn Store>, drawing: &Drawing) -> Answered {
+        let drawn = store.draw(rows::draw(&self.before, drawing)).await.unwrap();
+        let Drawn { granted, drawn, reserved, spent, gave, fenced } = drawn;
+        let mut gave: Vec<_> = gave.into_iter().map(|shard| shard.0).collect();
+        gave.sort_unstable();
+        Answered::Drawn(Came { granted, held: Held { drawn, reserved, spent }, gave, fenced })
+    }
+
+    async fn take(&self, store: &Arc<dyn Store>, node: usize) -> Answered {
+        let held = self.before.nodes[node].iter().map(|(shard, lease)| (Shard(*shard), Epoch(lease.epoch)));
+        let rows = store.take_holdings(&held.collect::<Vec<_>>(), Timestamp(0)).await.unwrap();
+        let held = |row: HoldingRow| (row.shard.0, Held { drawn: row.drawn, reserved: row.reserved, spent: row.spent });
+        let mut taken: Vec<_> = rows.into_iter().map(held).collect();
+        taken.sort_by_key(|(shard, _)| *shard);
+        Answered::Taken(taken)
     }
 }
 

@@ -10,7 +10,7 @@ use domain::session::Phase;
 
 use crate::SHARDS;
 use crate::expect::{Model, SESSIONS};
-use crate::rows::{FOLD, agent, session, shard_of};
+use crate::rows::{FOLD, agent, session, shard_of, window};
 
 /// The answer to one read.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub(crate) async fn all(store: &Arc<dyn Store>, model: &Model) -> Vec<Read> {
         reads.add("leaves", store.leaves(shard, Pos(0), 100).await.unwrap());
         reads.add("some leaves", store.leaves(shard, Pos(1), 1).await.unwrap());
     }
+    reads.add("standing", store.standing(&[window()]).await.unwrap());
     reads.add("inbox", store.inbox().await.unwrap());
     for (now, limit) in [(0, 100), (60, 100), (0, 2)] {
         reads.add("recall", store.recall(&agent(0), Timestamp(now), limit).await.unwrap());

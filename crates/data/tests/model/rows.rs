@@ -15,6 +15,7 @@ use domain::principal::Mode;
 use domain::session::Phase;
 
 use crate::SHARDS;
+use crate::books::Drawing;
 use crate::expect::{Believed, Known, Model, Work, posted};
 
 /// The version of the fold that snapshots are of here.
@@ -61,8 +62,21 @@ pub(crate) fn mail(to: u8, id: u8) -> MailRow {
     }
 }
 
-pub(crate) fn draw(shard: u16, want: i64, cap: i64) -> Draw {
-    Draw { shard: Shard(shard), budget: budget(), window_start: START, want, cap }
+pub(crate) fn draw(model: &Model, drawing: &Drawing) -> Draw {
+    // Of a shard that it never owned, a node believes something that never is.
+    let epoch = |shard: u16| {
+        let believed = model.nodes[drawing.node].get(&shard);
+        Epoch(believed.map_or(1_000_000, |believed| believed.epoch))
+    };
+    let Drawing { shard, cap, need, ahead, share, .. } = *drawing;
+    let back = drawing.back.iter().map(|(from, amount)| (Shard(*from), epoch(*from), *amount)).collect();
+    let (epoch, shard) = (epoch(shard), Shard(shard));
+    Draw { shard, epoch, budget: budget(), window_start: START, cap, need, ahead, share, back }
+}
+
+/// The window that is drawn from.
+pub(crate) fn window() -> (BudgetKey, Timestamp) {
+    (budget(), START)
 }
 
 /// What a node sends: by shard, what it believes there.

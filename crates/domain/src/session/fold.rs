@@ -110,8 +110,8 @@ impl Session {
         let Some(open) = event.call().and_then(|call| self.open.get_mut(&call.ordinal)) else { return };
         match event {
             Event::CallWaits { wait, .. } => {
-                let tied_up = matches!(wait.why, WaitFor::TiedUp { .. });
-                open.waiting_since = tied_up.then(|| open.waiting_since.unwrap_or(at));
+                let for_budget = matches!(wait.why, WaitFor::TiedUp { .. } | WaitFor::Exhausted { .. });
+                open.waiting_since = for_budget.then(|| open.waiting_since.unwrap_or(at));
                 if wait.why == WaitFor::Timer {
                     open.timer = wait.until;
                 }
@@ -242,7 +242,11 @@ impl Session {
 
     fn decided(&mut self, verdict: &ApprovalVerdict, at: Timestamp) {
         if let Some(open) = self.open.get_mut(&verdict.approval.call.ordinal) {
-            if let (Some(edited), CallKind::Capability { arguments, .. }) = (&verdict.edited, &mut open.kind) {
+            // What is edited of a request for more budget is the amount.
+            let of_the_call = open.approval.as_ref().is_none_or(|request| request.raise().is_none());
+            if let (Some(edited), CallKind::Capability { arguments, .. }, true) =
+                (&verdict.edited, &mut open.kind, of_the_call)
+            {
                 *arguments = edited.clone();
             }
             open.verdict = Some(verdict.clone());

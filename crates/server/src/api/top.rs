@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
-use control::budget::Balance;
+use control::budget::{Balance, Limit};
 use data::commit::Log;
 use data::spend::{By, Cost};
 use data::store::HeadFilter;
@@ -217,8 +217,14 @@ fn spent(cost: &Cost, agent: &Name) -> Spent {
 
 fn budgets(app: &App, agent: &Name) -> Vec<Budget> {
     let all = app.gate.balances(agent).into_iter();
-    all.map(|((meter, per), cap, Balance { spent, reserved, .. })| Budget { meter, per, cap, spent, reserved })
-        .collect()
+    let shown = all.map(|(Limit { budget, cap, .. }, Balance { spent, reserved, .. })| Budget {
+        meter: budget.meter,
+        per: budget.window,
+        cap,
+        spent,
+        reserved,
+    });
+    shown.collect()
 }
 
 /// An agent's latest failure, found again at most every ten seconds.

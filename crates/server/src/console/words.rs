@@ -145,6 +145,7 @@ pub(super) fn wait(wait: &Wait) -> Markup {
         WaitFor::Approval { approval } => {
             html! { a href={ "/inbox/" (approval) } { "consent to call " (approval.call.ordinal) } }
         }
+        WaitFor::Exhausted { budget } => html! { "budget " (budget) ", which is used up, until its window ends" },
         WaitFor::TiedUp { budget } => html! { "budget " (budget) ", which calls in flight tie up" },
         WaitFor::InDoubt { call } => {
             html! { a href={ "/inbox/" (call) } { "a person's word on what came of call " (call.ordinal) } }

@@ -65,6 +65,9 @@ impl Waits<'_> {
             WaitFor::TiedUp { budget } => {
                 format!("Not done yet: the budget {budget} is tied up by calls that are under way{until}.")
             }
+            WaitFor::Exhausted { budget } => {
+                format!("Not done yet: the budget {budget} is used up, and nothing of it comes back{until}.")
+            }
             WaitFor::InDoubt { call } => format!(
                 "It was sent, and nobody knows what came of it: a person looks and says so at {}/calls/{call}. Do not \
                  try it in another way.",

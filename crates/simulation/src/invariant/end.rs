@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use data::audit::{Auditor, CheckpointKey, Kept, verify};
+use data::store::HoldingRow;
 use data::tail::Follower;
 use domain::id::Shard;
 use domain::session::Phase;
@@ -17,7 +18,9 @@ use crate::world::World;
 pub async fn at_the_end(world: &World, node: &Node) -> Vec<String> {
     let mut wrong = at_rest(world, node).await;
     let tales = tales(node, &mut wrong).await;
-    for (budget, window, _, reserved, _) in node.log.holdings(Shard(0)).await.unwrap_or_default() {
+    for HoldingRow { budget, window_start: window, reserved, .. } in
+        node.log.holdings(Shard(0)).await.unwrap_or_default()
+    {
         if reserved != 0 {
             wrong.push(format!("{budget} since {window}: {reserved} are still reserved"));
         }

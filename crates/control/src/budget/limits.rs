@@ -1,0 +1,100 @@
+//! Which budgets bind a principal now: its agent's, its owner group's, and those of the session at the root of its
+//! delegation. Where a descriptor and a person both set a cap, the lower one holds. What must never be known here: what
+//! was spent.
+
+use domain::budget::{BudgetKey, Meter, Span, Subject, Window, Zone};
+use domain::clock::Timestamp;
+use domain::id::Name;
+use domain::principal::Principal;
+
+use super::Caps;
+use crate::registry::Registry;
+
+/// One window of one budget that binds a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Which budget.
+    pub budget: BudgetKey,
+    /// When the window began.
+    pub start: Timestamp,
+    /// When it ends.
+    pub ends: Timestamp,
+    /// The most that may be spent in it, with what people added for this window.
+    pub cap: i64,
+}
+
+/// The budgets that bind a principal now.
+pub fn limits(registry: &Registry, principal: &Principal, now: Timestamp) -> Vec<Limit> {
+    let root = principal.parents.first().unwrap_or(&principal.link);
+    let mut all = of_agent(registry, &principal.link.agent, now);
+    if let Some(entry) = registry.agent(&principal.link.agent) {
+        all.extend(of_owner(registry, &entry.rules.owner, now));
+    }
+    if let Some(entry) = registry.agent(&root.agent) {
+        let caps = agent_caps(registry, &root.agent, &entry.rules.caps);
+        let session = Subject::Session(root.session);
+        all.extend(bounds(registry, &session, &caps, &Zone::UTC, now).filter(is_of_session));
+    }
+    all
+}
+
+/// An agent's own budgets, per hour and per day.
+pub(super) fn of_agent(registry: &Registry, agent: &Name, now: Timestamp) -> Vec<Limit> {
+    let Some(entry) = registry.agent(agent) else { return Vec::new() };
+    let caps = agent_caps(registry, agent, &entry.rules.caps);
+    let subject = Subject::Agent(agent.clone());
+    let all = bounds(registry, &subject, &caps, &entry.rules.zone, now);
+    all.filter(|limit| !is_of_session(limit)).collect()
+}
+
+/// An owner group's budgets.
+pub(super) fn of_owner(registry: &Registry, owner: &Name, now: Timestamp) -> Vec<Limit> {
+    let subject = Subject::Owner(owner.clone());
+    let Some(set) = registry.caps_set(&subject) else { return Vec::new() };
+    bounds(registry, &subject, &set.caps, &set.zone, now).collect()
+}
+
+/// The most that one session of an agent may spend.
+pub(super) fn per_session(registry: &Registry, agent: &Name) -> Caps {
+    let Some(entry) = registry.agent(agent) else { return Caps::new() };
+    let mut caps = agent_caps(registry, agent, &entry.rules.caps);
+    caps.retain(|(_, window), _| *window == Window::Session);
+    caps
+}
+
+/// When the day that runs ends, by this zone's clocks.
+pub(super) fn day_ends(zone: &Zone, now: Timestamp) -> Timestamp {
+    zone.span(Window::Day, now).end
+}
+
+fn is_of_session(limit: &Limit) -> bool {
+    limit.budget.window == Window::Session
+}
+
+/// What the descriptor says and what people set: the lower where both do.
+fn agent_caps(registry: &Registry, agent: &Name, descriptor: &Caps) -> Caps {
+    let mut caps = descriptor.clone();
+    if let Some(set) = registry.caps_set(&Subject::Agent(agent.clone())) {
+        for (key, cap) in &set.caps {
+            caps.entry(*key).and_modify(|lower| *lower = (*lower).min(*cap)).or_insert(*cap);
+        }
+    }
+    caps
+}
+
+fn bounds<'a>(
+    registry: &'a Registry,
+    subject: &'a Subject,
+    caps: &'a Caps,
+    zone: &'a Zone,
+    now: Timestamp,
+) -> impl Iterator<Item = Limit> + 'a {
+    let spans = Window::WORDS.map(|(window, _)| (window, zone.span(window, now)));
+    caps.iter().map(move |(&(meter, window), &cap): (&(Meter, Window), &i64)| {
+        let found = spans.iter().find(|(each, _)| *each == window);
+        let Span { start, end } = found.map_or_else(|| zone.span(window, now), |(_, span)| *span);
+        let budget = BudgetKey { subject: subject.clone(), meter, window };
+        let cap = cap.saturating_add(registry.raised(&budget, start));
+        Limit { budget, start, ends: end, cap }
+    })
+}
