@@ -14,8 +14,8 @@ use domain::session::Phase;
 
 pub(crate) use onboard::{Onboard, With};
 pub(crate) use options::{
-    AddWebhook, Audit, Bench, Demo, Events, Freeze, Heavy, Key, KeyKind, Person, Run, Say, Send, Shadow, Up, Webhook,
-    What,
+    AddWebhook, Audit, Bench, Calls, Demo, Events, Freeze, Heavy, Key, KeyKind, Person, Run, Say, Send, Shadow, Up,
+    Webhook, What,
 };
 pub(crate) use word::{By, Since};
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod disk;
+pub mod echo;
 mod figures;
 mod full_path;
 mod growth;

@@ -97,6 +97,10 @@ pub(crate) enum Heavy {
         #[arg(long)]
         due_in_ms: i64,
     },
+    /// Serve one MCP tool that says back what it is told, on a free port that is printed, until the process ends.
+    Echo,
+    /// Use a tool over MCP, many at once.
+    Calls(Calls),
     /// Write to sleepers through a server, one message each.
     Post {
         /// To how many.
@@ -109,6 +113,26 @@ pub(crate) enum Heavy {
         #[arg(long, default_value_t = 64)]
         connections: usize,
     },
+}
+
+/// Tools used over MCP.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Calls {
+    /// Where: an MCP endpoint.
+    #[arg(long)]
+    pub endpoint: String,
+    /// The key to show it.
+    #[arg(long)]
+    pub agent_key: Option<String>,
+    /// Which tool; it says back its argument `text`.
+    #[arg(long, default_value = "echo")]
+    pub tool: String,
+    /// How many calls are measured.
+    #[arg(long)]
+    pub calls: usize,
+    /// How many at once.
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
 }
 
 /// Who sleeps.

@@ -1,6 +1,8 @@
 //! Hidden: what `scripts/verify` measures with. It writes stores that nobody would write by hand, and asks a server
 //! much at once. It prints JSON and judges nothing.
 
+mod calls;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,6 +39,11 @@ pub(crate) async fn heavy(global: &Global, heavy: Heavy) -> Outcome {
             heavy::set_timers(&dir, &read(&descriptors)?, (agents, timers), due).await?;
             json!({ "timers": timers, "due": due })
         }
+        Heavy::Echo => {
+            server::bench::echo::serve(|at| output::data(&format!("http://{at}/mcp"))).await?;
+            return Ok(());
+        }
+        Heavy::Calls(calls) => calls::make(calls).await?,
         Heavy::Post { messages, agents, connections } => post(global, messages, agents, connections).await?,
     };
     output::data(&came_to.to_string());
