@@ -36,6 +36,7 @@ class TaskParams(RequestParams):
 class GetTask(Request[TaskParams, Literal["tasks/get"]]):
     """How it stands."""
 
+    name_param = "taskId"
     method: Literal["tasks/get"] = "tasks/get"
     params: TaskParams
 

@@ -12,6 +12,7 @@ mod flow;
 mod http;
 mod ingress;
 mod mcp;
+mod mcp_calls;
 mod model;
 mod openapi;
 mod people;

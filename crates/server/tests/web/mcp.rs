@@ -20,12 +20,16 @@ pub(crate) struct Client<'a> {
 impl<'a> Client<'a> {
     /// One of the newer era.
     pub(crate) async fn new(stage: &'a Stage, agent: &str) -> Client<'a> {
-        let key = stage.agent_key(agent).await;
-        Client { stage, key, session: None, beside: Vec::new(), takes_tasks: false }
+        Client::of(stage, &stage.agent_key(agent).await)
+    }
+
+    /// The same, with a key that is there.
+    pub(crate) fn of(stage: &'a Stage, key: &str) -> Client<'a> {
+        Client { stage, key: key.to_owned(), session: None, beside: Vec::new(), takes_tasks: false }
     }
 
     /// One of the older era, its session begun.
-    async fn with_session(stage: &'a Stage, agent: &str) -> Client<'a> {
+    pub(crate) async fn with_session(stage: &'a Stage, agent: &str) -> Client<'a> {
         let mut client = Client::new(stage, agent).await;
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "old"}});
         let begun = client.older("initialize", params).await;
@@ -48,12 +52,12 @@ impl<'a> Client<'a> {
         self.stage.ask(method, "/mcp", &all, body).await
     }
 
-    async fn older(&self, method: &str, params: Value) -> Reply {
+    pub(crate) async fn older(&self, method: &str, params: Value) -> Reply {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         self.send("POST", &[("mcp-protocol-version", "2025-11-25")], &body.to_string()).await
     }
 
-    async fn newer(&self, method: &str, mut params: Value) -> Reply {
+    pub(crate) async fn newer(&self, method: &str, mut params: Value) -> Reply {
         let can =
             if self.takes_tasks { json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}) } else { json!({}) };
         params["_meta"] = json!({
