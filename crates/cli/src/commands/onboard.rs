@@ -36,8 +36,7 @@ pub(crate) async fn onboard(global: &Global, onboard: Onboard) -> Outcome {
     let calls = format!("/api/events?after=now&agent={agent}&kind={SHOWS}");
     let calls = client.stream(&calls).await?;
     output::talk(&format!("set this where {agent} runs, and start it; its first call is shown here"));
-    let call = first(calls, agent, onboard.timeout).await?;
-    said["first"] = shown(&client, &call).await?;
+    said["first"] = first(&client, calls, agent, onboard.timeout).await?;
     if table {
         output::data(&in_words(&said["first"]));
         return Ok(());
@@ -102,14 +101,16 @@ async fn opens(client: &Client, key: &str) -> Outcome<bool> {
     }
 }
 
-/// The first call that comes: its event.
-async fn first(mut calls: Stream, agent: &Name, within: Duration) -> Outcome<Value> {
+/// The first call that comes with the agent's key, as it is shown.
+async fn first(client: &Client, mut calls: Stream, agent: &Name, within: Duration) -> Outcome<Value> {
     let busy = Busy::with(format!("waiting for the first call of {agent}"));
     let comes = async {
         while let Some(told) = calls.told().await? {
             let event: Value = serde_json::from_str(&told.data).unwrap_or_default();
-            if event["session"].is_string() {
-                return Ok(event);
+            if event["session"].is_string()
+                && let Some(first) = shown(client, &event).await?
+            {
+                return Ok(first);
             }
         }
         Err(Failure::Failed(anyhow::anyhow!("the server went away before {agent} called: start it and try again")))
@@ -125,13 +126,16 @@ async fn first(mut calls: Stream, agent: &Name, within: Duration) -> Outcome<Val
     })
 }
 
-/// What there is to say of a call.
-async fn shown(client: &Client, event: &Value) -> Outcome<Value> {
+/// What there is to say of a call; `None`: it is of a session whose loop is ours.
+async fn shown(client: &Client, event: &Value) -> Outcome<Option<Value>> {
     let (session, call) = (text(event, "session"), &event["data"]["call"]);
     let trace = client.get(&format!("/api/sessions/{session}/trace")).await?;
+    if trace["attached"] != true {
+        return Ok(None);
+    }
     let step = items(&trace["steps"]).iter().find(|step| &step["call"] == call).cloned().unwrap_or_default();
     let end = if event["data"]["end"].is_string() { event["data"]["end"].clone() } else { event["kind"].clone() };
-    Ok(json!({
+    Ok(Some(json!({
         "session": session,
         "call": call,
         "what": event["data"]["what"],
@@ -141,7 +145,7 @@ async fn shown(client: &Client, event: &Value) -> Outcome<Value> {
         "usd_micros": step["cost"]["usd_micros"],
         "scripted": step["scripted"],
         "trace": format!("ostler trace {session}"),
-    }))
+    })))
 }
 
 fn in_words(first: &Value) -> String {

@@ -15,6 +15,7 @@ mod guide;
 mod hooks;
 mod identity;
 mod kill_matrix;
+mod mcp;
 mod onboard;
 mod postgres;
 #[path = "../../../data/tests/support/postgres.rs"]
