@@ -154,7 +154,7 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
     if let Err(Short::Exhausted(spent)) = scene.holdings.check(scene.shard, &limits, query.want.worst()) {
         return exhausted(scene, query, &in_force, (spent, decided));
     }
-    let (rows, approval) = match consented(scene, query, need.as_ref(), &decided) {
+    let (rows, approval) = match consented(scene, query, &in_force, need.as_ref(), &decided) {
         Ok(granted) => granted,
         Err(answer) => return *answer,
     };
@@ -251,18 +251,23 @@ fn permitted<'a>(
     Ok(reason.and_then(|reason| need(query, in_force, decided.policy_set, reason)))
 }
 
-/// What a consent to this call would be bound to. A model call never needs any.
+/// What a consent to this call is bound to.
+fn binding(query: &Query<'_>, in_force: &InForce<'_>, policy_set: Digest) -> Option<Binding> {
+    let Want::Capability { arguments_hash, schema_hash, .. } = &query.want else { return None };
+    let revision = in_force.revision();
+    Some(Binding { arguments: *arguments_hash, schema: *schema_hash, policy_set, revision })
+}
+
+/// The consent that this call needs. A model call never needs any.
 fn need<'a>(query: &'a Query<'_>, in_force: &InForce<'a>, policy_set: Digest, reason: String) -> Option<Need<'a>> {
-    let Want::Capability { capability, arguments, arguments_hash, schema_hash, value_usd_micros, .. } = &query.want
-    else {
+    let Want::Capability { capability, arguments, value_usd_micros, .. } = &query.want else {
         return None;
     };
-    let (arguments_hash, schema, revision) = (*arguments_hash, *schema_hash, in_force.revision());
     Some(Need {
         call: query.call,
         capability,
         arguments,
-        binding: Binding { arguments: arguments_hash, schema, policy_set, revision },
+        binding: binding(query, in_force, policy_set)?,
         value_usd_micros: *value_usd_micros,
         reason,
         by: in_force.consent_by(),
@@ -274,11 +279,12 @@ fn need<'a>(query: &'a Query<'_>, in_force: &InForce<'a>, policy_set: Digest, re
 fn consented(
     scene: &Scene<'_>,
     query: &Query<'_>,
+    in_force: &InForce<'_>,
     need: Option<&Need<'_>>,
     decided: &DecidedAt,
 ) -> Result<(Rows, Option<ApprovalId>), Box<Verdict>> {
     let Some(need) = need else {
-        return unneeded(scene, query, decided);
+        return unneeded(scene, query, in_force, decided);
     };
     let answer = match consent(scene.registry, scene.signer, query.facts, need, scene.now) {
         Consent::Granted(approval) => return Ok((closing(approval), Some(approval))),
@@ -296,10 +302,12 @@ fn consented(
     Err(Box::new(answer))
 }
 
-/// A call that needs no consent (any more). A person's no still counts; their yes goes with the call that it was for.
+/// A call that needs no consent (any more). A person's no still counts; their yes goes with the call that it was for,
+/// as long as nothing that it was bound to has changed.
 fn unneeded(
     scene: &Scene<'_>,
     query: &Query<'_>,
+    in_force: &InForce<'_>,
     decided: &DecidedAt,
 ) -> Result<(Rows, Option<ApprovalId>), Box<Verdict>> {
     let (Some(asked), Some(verdict)) = (&query.facts.approval, &query.facts.verdict) else {
@@ -311,8 +319,9 @@ fn unneeded(
         let refusal = Refusal { by: RefusedBy::Approval, reason, next };
         return Err(Box::new(deny(query, decided.clone(), refusal)));
     }
-    let consented = verdict.edited.as_ref().map_or(asked.binding.arguments, Digest::of_json);
-    let same = matches!(query.want, Want::Capability { arguments_hash, .. } if arguments_hash == consented);
+    let arguments = verdict.edited.as_ref().map_or(asked.binding.arguments, Digest::of_json);
+    let bound = Binding { arguments, ..asked.binding };
+    let same = binding(query, in_force, decided.policy_set) == Some(bound);
     let approval = (same && scene.signer.signed(asked, verdict)).then_some(asked.approval);
     Ok((closing(asked.approval), approval))
 }

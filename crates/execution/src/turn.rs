@@ -316,14 +316,8 @@ impl Turn {
         let is_message = u32::from(mail.body.class() == MailClass::Message);
         let wakes = matches!(mail.body, MailBody::Wake) && self.rows.consumed.is_empty();
         if events.is_empty() && !(wakes && self.is_due(mail.due)) {
-            // Where this fails, the mail is still in the table, and means nothing the next time either.
-            match self.parts.log.discard(mail.session, vec![mail.id.clone()]).await {
-                Ok(()) => self.parts.desk.taken(mail.session, is_message),
-                Err(error) => {
-                    tracing::warn!(%error, "mail that says nothing any more could not be thrown away");
-                    self.inbox.is_useless(mail.id);
-                }
-            }
+            self.discard(&mail).await;
+            self.parts.desk.taken(mail.session, is_message);
             return;
         }
         self.taken_messages += is_message;
@@ -340,6 +334,15 @@ impl Turn {
         }
         self.cause = mail.id.to_string();
         self.rows.consumed.push(mail.id);
+    }
+
+    /// Throws mail away that says nothing any more. Tried until it is gone, as a commit is: what stayed in the table would
+    /// be due for ever, and nobody would look at it.
+    async fn discard(&self, mail: &Mail) {
+        while let Err(error) = self.parts.log.discard(mail.session, vec![mail.id.clone()]).await {
+            tracing::warn!(session = %mail.session, %error, "mail that says nothing any more is thrown away again");
+            tokio::time::sleep(commit::TRY_AGAIN).await;
+        }
     }
 
     /// Whether the session wants anything, now or at the instant that it is woken for: a clock may step back.

@@ -20,10 +20,13 @@ use domain::session::Phase;
 use execution::{Options, Runtime, Triggers};
 use models::Provider;
 
+use crate::store::Faulty;
 use crate::world::World;
 
 /// The population.
 const AGENTS: &str = include_str!("../world/agents.yaml");
+/// What the node that works is called.
+const NODE: &str = "simulated";
 /// After how long a node that could not start tries again.
 const START_AGAIN: Duration = Duration::from_millis(100);
 /// The longest that anything takes to come to rest: a model that is silent, as often and as long as it may be.
@@ -32,6 +35,9 @@ const LONGEST_UNREST: Duration = Duration::from_secs(12 * 3600);
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
 /// How much mail that is due is looked at: more than there ever is.
 const DUE: usize = 1_000;
+
+/// On whose behalf everything is that somebody asks for.
+pub(crate) const EVERYBODYS: &str = "ana";
 
 /// A node that lives.
 pub struct Node {
@@ -70,11 +76,17 @@ pub(crate) fn with_instructions(agent: &Name, instructions: &str) -> Vec<Descrip
     parse_file("agent.yaml", &text, &|_| None).expect("a changed descriptor is well-formed")
 }
 
+/// A gate of another node on the same store, which owns nothing.
+pub(crate) async fn elsewhere(world: &World) -> Result<(Log, Arc<Gate>), ControlError> {
+    let reader = Faulty::reader(world.store.inner.clone(), world.store.place.clone());
+    govern(world, Arc::new(reader), "elsewhere").await
+}
+
 /// A log and a gate: what is governed.
-async fn govern(world: &World) -> Result<(Log, Arc<Gate>), ControlError> {
+async fn govern(world: &World, store: Arc<Faulty>, node: &str) -> Result<(Log, Arc<Gate>), ControlError> {
     let sealer = Sealer::from_master(&[7; 32], world.time());
     let approvals = sealer.derive("approvals");
-    let log = Log::open(world.store.clone(), sealer, world.time(), "simulated").await?;
+    let log = Log::open(store, sealer, world.time(), node).await?;
     let checks =
         Checks { price: Arc::new(models::price_check), pin: Arc::new(models::pin_check), secret: Arc::new(|_| true) };
     let gate = Gate::open(log.clone(), &approvals, checks).await?;
@@ -83,7 +95,7 @@ async fn govern(world: &World) -> Result<(Log, Arc<Gate>), ControlError> {
 
 /// Applies the population's descriptors and adds the people, before there is any node.
 pub(crate) async fn found(world: &World) -> Result<(), ControlError> {
-    let (_, gate) = govern(world).await?;
+    let (_, gate) = govern(world, world.store.clone(), NODE).await?;
     let descriptors = parse_file("agents.yaml", AGENTS, &|_| None).expect("the population is described well");
     apply::apply(&gate, &Caller::Admin, descriptors, false).await?;
     for (who, group) in [("ana", "finance"), ("ben", "finance"), ("eve", "elsewhere")] {
@@ -125,7 +137,7 @@ impl Node {
 
     async fn wire(world: &World) -> Result<Node, ControlError> {
         let clock = world.time();
-        let (log, gate) = govern(world).await?;
+        let (log, gate) = govern(world, world.store.clone(), NODE).await?;
         let model: Arc<dyn Provider> = world.model.clone();
         let models = models::Door::new(models::Parts {
             gate: gate.clone(),
@@ -154,7 +166,7 @@ impl Node {
         let principal = Principal {
             link: Link { agent: agent.clone(), revision: entry.revision, session },
             owner: entry.descriptor.metadata.owner.clone(),
-            on_behalf_of: Some(name("ana")),
+            on_behalf_of: Some(name(EVERYBODYS)),
             parents: Vec::new(),
             autonomy: registry.autonomy(agent, entry.revision).unwrap_or(Autonomy::Shadow),
         };

@@ -104,6 +104,8 @@ pub enum Deed {
     Freeze,
     /// Somebody writes, and an administrator freezes something while a commit is on its way.
     FreezeMeanwhile,
+    /// The same, and the administrator is on another node.
+    FreezeElsewhere,
     /// An administrator lets everything go on.
     Thaw,
     /// An administrator applies an agent's descriptor with other instructions.
@@ -115,7 +117,7 @@ pub enum Deed {
 }
 
 /// How often people do what.
-const DEEDS: [(u32, Deed); 16] = [
+const DEEDS: [(u32, Deed); 17] = [
     (12, Deed::Write),
     (3, Deed::WriteAgain),
     (12, Deed::Answer),
@@ -128,7 +130,8 @@ const DEEDS: [(u32, Deed); 16] = [
     (2, Deed::Resume),
     (1, Deed::Freeze),
     (2, Deed::FreezeMeanwhile),
-    (9, Deed::Thaw),
+    (2, Deed::FreezeElsewhere),
+    (11, Deed::Thaw),
     (1, Deed::Apply),
     (1, Deed::Unplug),
     (1, Deed::SetClock),
@@ -202,6 +205,7 @@ impl People {
             Deed::Resume => self.resume(node).await,
             Deed::Freeze => self.freeze(world, node).await,
             Deed::FreezeMeanwhile => self.freeze_meanwhile(world, node).await,
+            Deed::FreezeElsewhere => self.freeze_elsewhere(world, node).await,
             Deed::Thaw => self.thaw(world, node).await,
             Deed::Apply => self.apply(node).await,
             Deed::Unplug => self.unplug(world),
@@ -379,10 +383,10 @@ impl People {
     /// Lets all sessions go on that somebody held.
     async fn resume(&mut self, node: &Node) -> String {
         let mut told = Vec::new();
-        for session in std::mem::take(&mut self.held) {
+        for session in self.held.clone() {
             let resumed = self.tell(node, session, "resume", MailBody::Resume { by: "admin".to_owned() }).await;
-            if !resumed.ends_with("done") {
-                self.held.push(session);
+            if resumed.ends_with("done") {
+                self.held.retain(|held| *held != session);
             }
             told.push(resumed);
         }

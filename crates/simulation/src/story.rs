@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use domain::id::{Digest, Pos, Shard};
+use domain::id::{Digest, Pos, SessionId, Shard};
 
 use crate::chance::Chance;
 use crate::invariant;
@@ -138,17 +138,19 @@ async fn finish(world: &World, node: &Node, people: &mut People) -> Vec<String> 
             return wrong;
         }
         let waited = people.settle(world, node).await;
-        if !waited && !waits(node).await {
+        if !waited && waits(node).await.is_empty() {
             return invariant::at_the_end(world, node).await;
         }
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
-    vec!["there is always something that waits".to_owned()]
+    vec![format!("there is always something that waits: {:?}", waits(node).await)]
 }
 
-async fn waits(node: &Node) -> bool {
+/// Who waits, and on what.
+async fn waits(node: &Node) -> Vec<(SessionId, String)> {
     let suspended = data::store::HeadFilter { phases: vec![domain::session::Phase::Suspended], ..Default::default() };
-    !node.log.heads(suspended).await.unwrap_or_default().is_empty()
+    let heads = node.log.heads(suspended).await.unwrap_or_default();
+    heads.into_iter().map(|(session, head, _)| (session, head.waits_on)).collect()
 }
 
 /// What is in the log.

@@ -1,15 +1,18 @@
 //! Somebody who watches from outside and trusts nobody: what was durable when something left the node, what had been
 //! frozen by then, and what was really done. Whatever must never happen is noted at the moment that it does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use data::rows::Head;
 use data::store::Batch;
 use domain::control::Scope;
 use domain::id::{CallId, Digest, MailId, Name, SessionId};
 use domain::principal::Mode;
 use gateway::upstream::ToolCall;
 use serde_json::Value;
+
+use crate::node::EVERYBODYS;
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -23,8 +26,10 @@ struct Seen {
     calls: BTreeMap<CallId, Vec<Intended>>,
     /// Durable intents to ask a model, by what would be sent.
     models: BTreeMap<Digest, Vec<(SessionId, u64)>>,
-    sessions: BTreeMap<SessionId, (Name, Mode)>,
-    frozen: Vec<(Scope, u64)>,
+    sessions: BTreeMap<SessionId, Head>,
+    /// Sessions whose suspension is in the record, and their going on is not.
+    suspended: BTreeSet<SessionId>,
+    frozen: Vec<Frozen>,
     done: BTreeMap<CallId, u32>,
     /// What went wrong outside, by kind.
     faults: BTreeMap<&'static str, u64>,
@@ -32,6 +37,16 @@ struct Seen {
     /// Messages that the node said it has.
     accepted: BTreeMap<MailId, SessionId>,
     wrong: Vec<String>,
+}
+
+/// A freeze that was acknowledged.
+#[derive(Debug)]
+struct Frozen {
+    what: Scope,
+    since: u64,
+    /// Whether the node that works was told: then it sends nothing at all of it. Otherwise it sends nothing that was
+    /// intended later.
+    here: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +67,7 @@ impl Watch {
         let since = seen.tick;
         for part in &batch.parts {
             for head in &part.heads {
-                seen.sessions.insert(head.session, (head.head.agent.clone(), head.head.mode));
+                seen.sessions.insert(head.session, head.head.clone());
             }
             for record in &part.records {
                 let session = record.envelope.session;
@@ -65,6 +80,12 @@ impl Watch {
                         ("model_requested", Some(request)) => {
                             seen.models.entry(request).or_default().push((session, since));
                         }
+                        ("paused", _) => {
+                            seen.suspended.insert(session);
+                        }
+                        ("resumed", _) => {
+                            seen.suspended.remove(&session);
+                        }
                         _ => {}
                     }
                 }
@@ -72,17 +93,17 @@ impl Watch {
         }
     }
 
-    /// A freeze was acknowledged.
-    pub fn froze(&self, what: Scope) {
+    /// A freeze was acknowledged, by the node that works or by another.
+    pub fn froze(&self, what: Scope, here: bool) {
         let mut seen = self.seen();
         seen.tick += 1;
         let since = seen.tick;
-        seen.frozen.push((what, since));
+        seen.frozen.push(Frozen { what, since, here });
     }
 
     /// Somebody begins to let it go on.
     pub fn thaws(&self, what: &Scope) {
-        self.seen().frozen.retain(|(frozen, _)| frozen != what);
+        self.seen().frozen.retain(|frozen| frozen.what != *what);
     }
 
     /// A model is asked with these bytes.
@@ -93,6 +114,8 @@ impl Watch {
             seen.wrong.push(format!("{agent} asked its model, and no record intends it"));
         } else if intents.iter().all(|(session, since)| seen.is_stopped(*session, *since)) {
             seen.wrong.push(format!("{agent} asked its model after a freeze was acknowledged"));
+        } else if intents.iter().all(|(session, _)| seen.suspended.contains(session)) {
+            seen.wrong.push(format!("{agent} asked its model after its session was suspended"));
         }
     }
 
@@ -109,6 +132,7 @@ impl Watch {
             None => Some("no record intends it"),
             Some(intended) if intended.arguments != Some(arguments) => Some("its record intends other arguments"),
             Some(intended) if seen.is_stopped(call.session, intended.since) => Some("a freeze was acknowledged before"),
+            Some(_) if seen.suspended.contains(&call.session) => Some("its session was suspended before"),
             Some(_) if writes && seen.is_shadow(call.session) => Some("its session is in shadow"),
             Some(_) => None,
         };
@@ -173,22 +197,26 @@ impl Watch {
 }
 
 impl Seen {
-    /// Whether a freeze of this session had been acknowledged before its intent was durable.
+    /// Whether a freeze of this session had been acknowledged: at all, or elsewhere before its intent was durable.
     fn is_stopped(&self, session: SessionId, since: u64) -> bool {
-        self.frozen.iter().any(|(what, frozen)| *frozen < since && self.covers(what, session))
+        self.frozen.iter().any(|frozen| (frozen.here || frozen.since < since) && self.covers(&frozen.what, session))
     }
 
     fn covers(&self, what: &Scope, session: SessionId) -> bool {
         match what {
             Scope::All => true,
             Scope::Session { session: frozen } => *frozen == session,
-            Scope::Agent { agent } => self.sessions.get(&session).is_some_and(|(of, _)| of == agent),
-            // Nobody freezes these here.
-            Scope::Revision { .. } | Scope::Person { .. } => false,
+            Scope::Agent { agent } => self.sessions.get(&session).is_some_and(|head| head.agent == *agent),
+            Scope::Revision { revision } => self.sessions.get(&session).is_some_and(|head| head.revision == *revision),
+            // Whatever starts by itself is on nobody's behalf, and everything else on hers.
+            Scope::Person { person } => {
+                let of_somebody = |head: &Head| !head.key.starts_with("cron/");
+                person.as_str() == EVERYBODYS && self.sessions.get(&session).is_some_and(of_somebody)
+            }
         }
     }
 
     fn is_shadow(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(|(_, mode)| *mode == Mode::Shadow)
+        self.sessions.get(&session).is_some_and(|head| head.mode == Mode::Shadow)
     }
 }

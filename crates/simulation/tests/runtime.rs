@@ -16,12 +16,17 @@ use simulation::World;
 use simulation::node::{Node, name, person};
 use simulation::weather::Weather;
 
-async fn write(node: &Node, agent: &str, id: &str, words: &str) -> SessionId {
+fn mail(node: &Node, agent: &str, id: &str, words: &str) -> Mail {
     let start = node.start_of(&name(agent), "k");
     let session = start.principal.link.session;
     let message = Message::text(Role::Person, Origin::Person, words);
     let body = MailBody::Message { start: Box::new(start), from: None, message };
-    let mail = Mail { id: id.parse().unwrap(), session, due: node.log.clock().now(), body };
+    Mail { id: id.parse().unwrap(), session, due: node.log.clock().now(), body }
+}
+
+async fn write(node: &Node, agent: &str, id: &str, words: &str) -> SessionId {
+    let mail = mail(node, agent, id, words);
+    let session = mail.session;
     node.runtime.accept(mail).await.unwrap();
     session
 }
@@ -70,6 +75,25 @@ fn a_session_that_waits_for_a_person_holds_no_task_and_wakes_on_their_answer() {
         assert_eq!(phase(node, session).await, Phase::Finished);
         assert_eq!(world.upstream.done().len(), 1);
         assert!(node.runtime.awake().is_empty());
+    });
+}
+
+#[test]
+fn mail_that_comes_again_and_again_is_thrown_away_also_where_the_store_fails_at_it() {
+    let world = World::new(0);
+    world.live(async |node| {
+        let mail = mail(node, "reader", "m-1", "look a");
+        let session = mail.session;
+        node.runtime.accept(mail.clone()).await.unwrap();
+        assert!(node.rests().await);
+        world.sky.turn(Weather { writes: 700, ..Weather::default() });
+        for _ in 0..10 {
+            while node.runtime.accept(mail.clone()).await.is_err() {}
+            assert!(node.rests().await, "it is due for ever");
+        }
+        let told = events(node, session).await;
+        assert_eq!(told.iter().filter(|event| event.kind() == "message_received").count(), 1);
+        assert!(world.watch.faults().contains_key("a write is refused"), "no store has failed");
     });
 }
 

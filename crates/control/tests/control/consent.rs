@@ -262,6 +262,16 @@ fn edited_below_the_threshold_it_still_carries_the_consent_that_it_was_given() {
 }
 
 #[test]
+fn edited_below_the_threshold_a_yes_to_another_revision_does_not_go_along() {
+    let mut world = World::new();
+    world.ask_for_consent(&Draft::of(1500));
+    world.ana_says(true, "", Some(json!({"to": "billing@acme.example", "amount_usd": 900})));
+    world.happened(applied(&article_with("  limits: {turns: 9}")));
+    let Verdict::Allow { rows, approval, .. } = world.ask(&Draft::of(900)) else { panic!() };
+    assert_eq!((approval, rows.inbox.len()), (None, 1), "it is allowed without any");
+}
+
+#[test]
 fn a_person_who_left_the_group_has_not_consented() {
     let mut world = World::new();
     let draft = Draft::of(1500);

@@ -15,7 +15,7 @@ use crate::machine;
 use crate::progress::Progress;
 
 /// How long to wait before a commit that surely did not happen is tried again.
-const TRY_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 impl Turn {
     /// Commits what was gathered. A commit that surely did not happen is tried again: answers that were paid for are

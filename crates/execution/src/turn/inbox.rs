@@ -1,6 +1,5 @@
 //! A session's mail, as its task reads it: page by page, what it has not taken yet. It must not know what mail means.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use data::commit::{Log, MailPage};
@@ -23,13 +22,11 @@ pub(super) struct Inbox {
     asked: u64,
     /// Whether the table has more than was taken.
     more: bool,
-    /// What says nothing and could not be thrown away.
-    useless: BTreeSet<MailId>,
 }
 
 impl Inbox {
     pub(super) fn new(session: SessionId, poke: Arc<Poke>) -> Self {
-        Inbox { session, poke, seen: 0, asked: 0, more: true, useless: BTreeSet::new() }
+        Inbox { session, poke, seen: 0, asked: 0, more: true }
     }
 
     /// How often it was poked when it last read.
@@ -74,21 +71,16 @@ impl Inbox {
         self.more = true;
     }
 
-    /// That a piece of mail says nothing and could not be thrown away.
-    pub(super) fn is_useless(&mut self, mail: MailId) {
-        self.useless.insert(mail);
-    }
-
-    /// What is due and neither in `taken` nor known as useless. While another of its partition is at work: no messages.
+    /// What is due and not in `taken`. While another of its partition is at work: no messages.
     pub(super) async fn read(&mut self, log: &Log, taken: &[MailId]) -> Result<Vec<Mail>, DataError> {
         // Before the table: what comes after this is read the next time.
         let seen = self.poke.count();
         let messages = self.poke.messages_allowed();
         let now = log.clock().now().max(self.poke.due());
-        let MailPage { mut mail, all } = log.mail(self.session, now, PAGE + taken.len() + self.useless.len()).await?;
+        let MailPage { mut mail, all } = log.mail(self.session, now, PAGE + taken.len()).await?;
         mail.retain(|piece| {
             let may = messages || piece.body.class() != MailClass::Message;
-            may && !taken.contains(&piece.id) && !self.useless.contains(&piece.id)
+            may && !taken.contains(&piece.id)
         });
         self.seen = seen;
         self.more = !all && !mail.is_empty();

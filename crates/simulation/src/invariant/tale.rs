@@ -74,8 +74,7 @@ pub(crate) fn rest(tale: &Tale) -> Vec<String> {
     wrong
 }
 
-/// Mail is consumed once, and a consent is used once, unless a person said that the call did not happen, or
-/// the call may be repeated.
+/// Mail is consumed once, and a consent is used once, unless the call surely did not happen, or may be repeated.
 pub(crate) fn mail(tale: &Tale) -> Vec<String> {
     let mut wrong = Vec::new();
     let (mut mails, mut used) = (BTreeSet::new(), BTreeMap::new());
@@ -83,6 +82,8 @@ pub(crate) fn mail(tale: &Tale) -> Vec<String> {
     if tale.session.key.starts_with("cron/") && told > 1 {
         wrong.push(format!("its schedule fired {told} times for one instant"));
     }
+    let nothing = tale.past.records.iter().filter(|record| record.events.as_ref().is_some_and(Vec::is_empty));
+    wrong.extend(nothing.map(|record| format!("it was woken for nothing, at {}", record.envelope.pos)));
     for event in tale.events() {
         match event {
             Event::MessageReceived { mail, .. } if !mails.insert(mail) => {
@@ -93,7 +94,9 @@ pub(crate) fn mail(tale: &Tale) -> Vec<String> {
             {
                 wrong.push(format!("consent {approval} was used twice"));
             }
-            Event::CallResolved { call, resolution: Resolution::DidNot, .. } => {
+            // A person says so, or a freeze came before the first byte.
+            Event::CallResolved { call, resolution: Resolution::DidNot, .. }
+            | Event::CallAnswered { call, outcome: CallOutcome::Stopped { .. }, .. } => {
                 used.retain(|approval, _| approval.call != *call);
             }
             _ => {}

@@ -7,7 +7,7 @@ use domain::control::Scope;
 use domain::principal::Caller;
 
 use super::{People, SCRIPTS, outcome};
-use crate::node::{Node, name, with_instructions};
+use crate::node::{EVERYBODYS, Node, elsewhere, name, with_instructions};
 use crate::world::World;
 
 /// The furthest that the clock is set back.
@@ -15,19 +15,27 @@ const FURTHEST_BACK: Duration = Duration::from_secs(600);
 
 impl People {
     pub(super) async fn freeze(&mut self, world: &World, node: &Node) -> String {
+        let what = self.scope(node);
+        let frozen = people::freeze(&node.gate, &Caller::Admin, &what, "stop").await;
+        if frozen.is_ok() {
+            world.watch.froze(what.clone(), true);
+        }
+        format!("{what:?}: {}", outcome(&frozen))
+    }
+
+    fn scope(&mut self, node: &Node) -> Scope {
         let agent = name(self.chance.weighed(&SCRIPTS).0);
         let one = self.sessions.first().map(|_| *self.chance.pick(&self.sessions));
-        let what = match (self.chance.weighed(&[(1, 0), (3, 1), (2, 2)]), one) {
-            (0, _) => Scope::All,
-            (2, Some(session)) => Scope::Session { session },
+        let revision = node.gate.registry().agent(&agent).map(|entry| entry.revision);
+        let what = match (self.chance.weighed(&[(2, 0), (5, 1), (4, 2), (2, 3), (1, 4)]), one, revision) {
+            (0, ..) => Scope::All,
+            (2, Some(session), _) => Scope::Session { session },
+            (3, _, Some(revision)) => Scope::Revision { revision },
+            (4, ..) => Scope::Person { person: name(EVERYBODYS) },
             _ => Scope::Agent { agent },
         };
         self.frozen.push(what.clone());
-        let frozen = people::freeze(&node.gate, &Caller::Admin, &what, "stop").await;
-        if frozen.is_ok() {
-            world.watch.froze(what.clone());
-        }
-        format!("{what:?}: {}", outcome(&frozen))
+        what
     }
 
     /// Freezes something while a commit is on its way.
@@ -37,15 +45,35 @@ impl People {
         format!("{written}; a commit is on its way: {held}; {}", self.freeze(world, node).await)
     }
 
+    /// The same on another node: the one that works learns of it with the answer to its commit.
+    pub(super) async fn freeze_elsewhere(&mut self, world: &World, node: &Node) -> String {
+        let written = self.write(world, node).await;
+        let held = world.store.hold.next().await;
+        let what = self.scope(node);
+        let frozen = match elsewhere(world).await {
+            Ok((log, gate)) => {
+                let frozen = people::freeze(&gate, &Caller::Admin, &what, "stop").await;
+                if frozen.is_ok() {
+                    world.watch.froze(what.clone(), false);
+                }
+                log.stop().await;
+                frozen
+            }
+            Err(error) => Err(error),
+        };
+        format!("{written}; a commit is on its way: {held}; elsewhere {what:?}: {}", outcome(&frozen))
+    }
+
     /// Lets everything go on that somebody froze, or tried to.
     pub(crate) async fn thaw(&mut self, world: &World, node: &Node) -> String {
         let mut told = Vec::new();
-        for what in std::mem::take(&mut self.frozen) {
+        // The node may die at any of them: what was not let go on is still to be.
+        for what in self.frozen.clone() {
             world.watch.thaws(&what);
             let thawed = people::unfreeze(&node.gate, &Caller::Admin, &what).await;
             told.push(format!("{what:?}: {}", outcome(&thawed)));
-            if thawed.is_err() {
-                self.frozen.push(what);
+            if thawed.is_ok() {
+                self.frozen.retain(|frozen| *frozen != what);
             }
         }
         told.join(", ")
