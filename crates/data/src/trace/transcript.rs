@@ -96,11 +96,10 @@ fn model_says(out: &mut Page, trace: &Trace, step: &Step, call: &ModelCall) {
             Said::Reasoning { text, .. } => out.after(2, "(thinks)", text),
             Said::Text { text } => out.lines(2, text),
             Said::Other => out.line(2, "(a block of the provider's own)"),
-            Said::Use { call, .. } => {
-                if let Some(found) = trace.capability(*call) {
-                    capability_does(out, found);
-                }
-            }
+            Said::Use { call, capability } => match trace.capability(*call) {
+                Some(found) => capability_does(out, found),
+                None => out.line(2, &format!("(wants {capability}, which its client performs)")),
+            },
         }
     }
     call.refusal.iter().for_each(|no| out.lines(2, &format!("refused: {} {}", no.reason, no.next)));

@@ -83,11 +83,11 @@ fn model_node(trace: &Trace, step: &Step, call: &ModelCall) -> Node {
             Said::Reasoning { text, .. } => leaf(format!("because: {}", one_line(text, SHOWN))),
             Said::Text { text } => leaf(format!("says: {}", one_line(text, SHOWN))),
             Said::Other => leaf("(a block of the provider's own)"),
-            Said::Use { call: wanted, .. } => {
+            Said::Use { call: wanted, capability } => {
                 let is = |s: &&Step| matches!(&s.what, What::Capability(c) if c.call == *wanted);
                 match trace.steps.iter().find(is) {
                     Some(step) => node(trace, step),
-                    None => leaf(format!("uses {wanted}")),
+                    None => leaf(format!("wants {capability}, which its client performs")),
                 }
             }
         });

@@ -15,6 +15,8 @@ struct Wanted {
     use_id: String,
     name: String,
     arguments: Digest,
+    /// Whether it became a call: made again, it is found all the same.
+    used: bool,
 }
 
 /// Uses by agent, the oldest first.
@@ -30,6 +32,7 @@ impl Uses {
                 use_id: use_id.clone(),
                 name: capability.clone(),
                 arguments: Digest::of_json(arguments),
+                used: false,
             }),
             _ => None,
         });
@@ -57,14 +60,17 @@ impl Uses {
                 && wanted.arguments == arguments
                 && is_called(&wanted.name, name)
         };
-        let at = line.iter().rposition(is_it)?;
+        let unused = line.iter().rposition(|wanted| !wanted.used && is_it(wanted));
+        let at = unused.or_else(|| line.iter().rposition(is_it))?;
         Some((line[at].session, at))
     }
 
-    /// The provider's id of the use of a session that this is. It is taken.
+    /// The provider's id of the use of a session that this is, once.
     pub(crate) fn take(&mut self, agent: &Name, session: SessionId, wanted: (&str, Digest)) -> Option<String> {
         let (_, at) = self.find(agent, Some(session), wanted)?;
-        self.0.get_mut(agent)?.remove(at).map(|found| found.use_id)
+        let found = self.0.get_mut(agent)?.get_mut(at)?;
+        let first = !std::mem::replace(&mut found.used, true);
+        first.then(|| found.use_id.clone())
     }
 
     /// The client brought results, or went on without.
@@ -114,6 +120,9 @@ mod tests {
         assert_eq!(uses.find(&agent, None, ("ay", seven)), None);
         assert_eq!(uses.find(&agent, None, ("pay", seven)), Some((one, 0)));
         assert_eq!(uses.take(&agent, one, ("pay", seven)), Some("u7".to_owned()));
+        assert_eq!(uses.take(&agent, one, ("pay", seven)), None, "its id is given once");
+        assert_eq!(uses.find(&agent, None, ("pay", seven)), Some((one, 0)), "made again, it is found");
+        uses.went_on(&agent, one);
         assert_eq!(uses.find(&agent, None, ("pay", seven)), None);
         uses.went_on(&agent, two);
         assert_eq!(uses.find(&agent, None, ("pay", Digest::of_json(&json!({"amount": 8})))), None);
