@@ -36,14 +36,14 @@ spec:
 ";
 
 /// A server, a model API, and a client with its agent's key.
-struct Place {
-    stage: Stage,
-    model: Arc<Model>,
-    key: String,
+pub(crate) struct Place {
+    pub(crate) stage: Stage,
+    pub(crate) model: Arc<Model>,
+    pub(crate) key: String,
 }
 
 impl Place {
-    async fn of(agent: &str) -> Place {
+    pub(crate) async fn of(agent: &str) -> Place {
         let stage = Stage::with_agents().await;
         let model = Arc::new(Model::default());
         let url = model.clone().start().await;
@@ -57,30 +57,30 @@ impl Place {
         self.stage.ask("POST", path, &headers, &body.to_string()).await
     }
 
-    async fn message(&self, session: &str, body: Value) -> Reply {
+    pub(crate) async fn message(&self, session: &str, body: Value) -> Reply {
         self.ask("/v1/messages", session, &body).await
     }
 
     /// The session of the agent `guest` that a client calls by this name.
-    async fn session(&self, name: &str) -> Value {
+    pub(crate) async fn session(&self, name: &str) -> Value {
         let all = self.stage.get("/api/sessions").await.ok();
         let found = all.as_array().unwrap().iter().find(|one| one["key"] == name);
         found.unwrap_or_else(|| panic!("{name} in {all}")).clone()
     }
 
-    async fn trace(&self, name: &str) -> Value {
+    pub(crate) async fn trace(&self, name: &str) -> Value {
         let id = self.session(name).await["session"].as_str().unwrap().to_owned();
         self.stage.get(&format!("/api/sessions/{id}/trace")).await.ok()
     }
 }
 
-fn hello(messages: &[&str]) -> Value {
+pub(crate) fn hello(messages: &[&str]) -> Value {
     let role = |at: usize| if at.is_multiple_of(2) { "user" } else { "assistant" };
     let each = messages.iter().enumerate().map(|(at, text)| json!({"role": role(at), "content": text}));
     json!({"model": "claude-haiku-4-5", "max_tokens": 100, "messages": each.collect::<Vec<_>>()})
 }
 
-fn steps<'a>(trace: &'a Value, kind: &str) -> Vec<&'a Value> {
+pub(crate) fn steps<'a>(trace: &'a Value, kind: &str) -> Vec<&'a Value> {
     trace["steps"].as_array().unwrap().iter().filter(|step| step["step"] == kind).collect()
 }
 
@@ -111,7 +111,8 @@ async fn what_a_client_sends_reaches_the_provider_and_its_key_does_not() {
         "messages":[{"role":"user","content":[{"type":"text","text":"Hi","cache_control":{"type":"ephemeral"}}]}]}"#;
     let headers = [("x-api-key", place.key.as_str()), ("anthropic-beta", "new-2027"), ("ostler-session", "one")];
     place.stage.ask("POST", "/v1/messages", &headers, body).await.ok();
-    assert_eq!(place.model.bodies()[0]["messages"][0]["content"][0]["cache_control"]["type"], "ephemeral");
+    assert_eq!(place.model.raw()[0], body);
+    assert_eq!(place.model.header("anthropic-beta").as_deref(), Some("new-2027"));
     assert_eq!((place.model.header("x-api-key"), place.model.header("ostler-session")), (None, None));
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
 
 mod attached;
+mod attached_calls;
 mod bounds;
 mod browser;
 mod console;
