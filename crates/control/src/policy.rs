@@ -176,7 +176,9 @@ pub fn rule_model(
     // The door may name it as the descriptor does, or by the id that its pinned revision is sent as.
     let entry = registry.provider(&own.provider);
     let sent_as = entry.and_then(|e| e.descriptor.spec.model_id(&own.name, own.pinned_revision.as_deref()).ok());
-    if *provider == own.provider && (model == own.name || Some(model) == sent_as) {
+    if *provider == own.provider
+        && (model == own.name || Some(model) == sent_as || own.allow.iter().any(|name| name == model))
+    {
         return (Ruling::Allow, "own-model");
     }
     let reason = format!("{model} at {provider} is not the model of the agent {agent}.");

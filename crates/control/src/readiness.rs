@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use domain::capability::CapabilityRef;
-use domain::descriptor::{Model, ModelProvider, On};
+use domain::descriptor::{Fallback, Model, ModelProvider, On};
 use domain::id::Name;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,17 @@ pub fn model(registry: &Registry, checks: &Checks, wanted: &Model) -> Vec<Condit
         }
     });
     conditions.extend(prices);
+    for Fallback { provider, name } in &wanted.fallbacks {
+        let next = Model {
+            provider: provider.clone(),
+            name: name.clone(),
+            pinned_revision: None,
+            max_output_tokens: wanted.max_output_tokens,
+            allow: Vec::new(),
+            fallbacks: Vec::new(),
+        };
+        conditions.extend(model(registry, checks, &next));
+    }
     conditions
 }
 

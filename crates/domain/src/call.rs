@@ -282,4 +282,18 @@ pub struct Settlement {
     /// Whether a scripted provider answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scripted: bool,
+    /// Who answered, where it was not the model that the intent names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<StoodIn>,
+}
+
+/// A model that answered in place of the one that was asked first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoodIn {
+    /// Its provider.
+    pub provider: Name,
+    /// The model, as it was sent.
+    pub model: String,
+    /// Of the body that it was sent.
+    pub arguments_hash: Digest,
 }

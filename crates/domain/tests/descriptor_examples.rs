@@ -12,7 +12,7 @@ use domain::principal::Autonomy;
 use serde_json::json;
 
 const ARTICLE: &str = include_str!("../../../examples/reconciliation-finance.yaml");
-const SHIPPED: [(&str, &str); 8] = [
+const SHIPPED: [(&str, &str); 10] = [
     ("reconciliation-finance.yaml", ARTICLE),
     ("demo/parts.yaml", include_str!("../../../examples/demo/parts.yaml")),
     ("demo/vendor-helpdesk.yaml", include_str!("../../../examples/demo/vendor-helpdesk.yaml")),
@@ -20,6 +20,8 @@ const SHIPPED: [(&str, &str); 8] = [
     ("demo/aging-reporter.yaml", include_str!("../../../examples/demo/aging-reporter.yaml")),
     ("demo/note-keeper.yaml", include_str!("../../../examples/demo/note-keeper.yaml")),
     ("real/anthropic.yaml", include_str!("../../../examples/real/anthropic.yaml")),
+    ("real/openai.yaml", include_str!("../../../examples/real/openai.yaml")),
+    ("real/local.yaml", include_str!("../../../examples/real/local.yaml")),
     ("triggers.yaml", include_str!("../../../examples/triggers.yaml")),
 ];
 

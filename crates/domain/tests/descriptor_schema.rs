@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::descriptor::{Descriptor, parse_file, schema, template};
 use serde_json::{Value, json};
 
-const SHIPPED: [&str; 7] = [
+const SHIPPED: [&str; 9] = [
     include_str!("../../../examples/reconciliation-finance.yaml"),
     include_str!("../../../examples/demo/parts.yaml"),
     include_str!("../../../examples/demo/vendor-helpdesk.yaml"),
@@ -13,6 +13,8 @@ const SHIPPED: [&str; 7] = [
     include_str!("../../../examples/demo/aging-reporter.yaml"),
     include_str!("../../../examples/demo/note-keeper.yaml"),
     include_str!("../../../examples/real/anthropic.yaml"),
+    include_str!("../../../examples/real/openai.yaml"),
+    include_str!("../../../examples/real/local.yaml"),
 ];
 
 fn of(kind: &str, spec: Value) -> Value {

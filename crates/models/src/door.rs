@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Ask ──▶ plan (revision, provider, pin, price) ──▶ gate ──▶ Go(rows, Ticket) │ Wait │ Refuse
-//! Ticket, Receipt ──▶ perform: recheck ▸ a place ▸ send (≤ 3 times, while nothing was said) ──▶ ModelAnswered, rows
+//! Ticket, Receipt ──▶ perform: recheck ▸ a place ▸ send, again or to the next model while nothing was said
+//!                                                                  ──▶ ModelAnswered, rows
 //! ```
 
 mod client;
@@ -19,7 +20,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use control::{Dispatch, Gate, Query, Registry, Verdict, Want};
 use data::rows::Rows;
 use domain::budget::{Amounts, Hold};
@@ -32,10 +32,9 @@ use domain::principal::Principal;
 use tokio::sync::Semaphore;
 
 use crate::http;
-use crate::price::Price;
-use crate::provider::{Provider, Request};
+use crate::provider::Provider;
 use client::{Wanted, lend};
-use plan::Plan;
+use plan::{Plan, Route};
 
 /// Where the secret of a name is found.
 pub type Secrets = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -129,13 +128,8 @@ pub struct Ticket {
     holds: Vec<Hold>,
     worst: Amounts,
     decided: Box<DecidedAt>,
-    provider_name: Name,
-    model_name: String,
-    request: Box<Request>,
-    body: Bytes,
-    provider: Arc<dyn Provider>,
-    price: Box<Price>,
-    places: Arc<Semaphore>,
+    /// Who is asked, the first first; never empty.
+    routes: Vec<Route>,
     dispatch: Dispatch,
 }
 
@@ -152,7 +146,8 @@ impl Ticket {
 
     /// What the gate was asked, to be asked again.
     fn query<'a>(&'a self, facts: &'a Facts) -> Query<'a> {
-        let want = Want::Model { provider: &self.provider_name, model: &self.model_name, worst: self.worst };
+        let first = &self.routes[0];
+        let want = Want::Model { provider: &first.provider_name, model: &first.model_name, worst: self.worst };
         Query { call: self.call, attempt: self.attempt, principal: &self.principal, facts, want }
     }
 }
@@ -187,7 +182,8 @@ impl Door {
         if let Err(error) = gate.ready_budget(&registry, &ask.principal, &plan.worst).await {
             return refuse(&registry, ask, unreadable(&error.to_string()));
         }
-        let want = Want::Model { provider: &plan.provider_name, model: &plan.model_name, worst: plan.worst };
+        let first = &plan.routes[0];
+        let want = Want::Model { provider: &first.provider_name, model: &first.model_name, worst: plan.worst };
         let query = Query { call: ask.call, attempt: ask.attempt, principal: &ask.principal, facts: &ask.facts, want };
         match gate.decide(&registry, &query) {
             Verdict::Allow { rows, holds, decided, .. } => self.go(ask, plan, (rows, holds, decided)),
@@ -219,10 +215,11 @@ impl Door {
         plan: Plan,
         (mut rows, holds, decided): (Rows, Vec<Hold>, DecidedAt),
     ) -> Prepared {
+        let first = &plan.routes[0];
         let intent = Intent {
             call: ask.call,
             attempt: ask.attempt,
-            arguments_hash: Digest::of(&plan.body),
+            arguments_hash: Digest::of(&first.body),
             schema_hash: plan.offers_hash,
             decided: decided.clone(),
             worst: plan.worst,
@@ -231,11 +228,11 @@ impl Door {
         };
         rows.events.push(Event::ModelRequested {
             intent,
-            provider: plan.provider_name.clone(),
-            model: plan.request.model.clone(),
+            provider: first.provider_name.clone(),
+            model: first.request.model.clone(),
             messages: u32::try_from(ask.act.messages()).unwrap_or(u32::MAX),
-            max_output_tokens: plan.request.max_output_tokens,
-            scripted: plan.provider.is_scripted(),
+            max_output_tokens: first.request.max_output_tokens,
+            scripted: first.provider.is_scripted(),
         });
         let ticket = Ticket {
             call: ask.call,
@@ -244,14 +241,8 @@ impl Door {
             holds,
             worst: plan.worst,
             decided: Box::new(decided),
-            places: self.places(&plan.provider_name, plan.concurrent),
             dispatch: self.inner.parts.gate.dispatch(&ask.principal),
-            provider_name: plan.provider_name,
-            model_name: plan.model_name,
-            request: Box::new(plan.request),
-            body: plan.body,
-            provider: plan.provider,
-            price: Box::new(plan.price),
+            routes: plan.routes,
         };
         Prepared::Go(rows, ticket)
     }

@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 
+import protocols
 from tap import Tap
 
 HERE = pathlib.Path(__file__).parent
@@ -179,7 +180,7 @@ def main() -> int:
         tap = Tap(port)
         stack.callback(tap.close)
         descriptors = data / "agent.yaml"
-        descriptors.write_text((HERE / "agent.yaml").read_text().replace("PORT", str(tap.port)))
+        descriptors.write_text((HERE / "agent.yaml").read_text().replace("PORT", str(tap.port)).replace("ENGINE", str(port)))
         home = data / "data"
         up = [binary, "--data", str(home), "up", "--listen", "127.0.0.1:0", "-f", str(descriptors)]
         server = stack.enter_context(process(here / "ostler.log", *up))
@@ -195,6 +196,7 @@ def main() -> int:
         check("the same key goes on with the same session", len(sessions) == 1)
         compare(ostler, tap, sessions.pop())
         (here / "stream.sse").write_bytes(tap.exchanges[-1].answer)
+        protocols.walk(ostler, check)
     print(f"{'FAILED: ' + ', '.join(failures) if failures else 'all held'}")
     return 1 if failures else 0
 

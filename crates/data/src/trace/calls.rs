@@ -1,6 +1,6 @@
 //! What events do to one call of a trace.
 
-use domain::call::{CallOutcome, Settlement};
+use domain::call::{CallOutcome, Settlement, StoodIn};
 use domain::clock::Timestamp;
 use domain::event::{Event, Intent};
 use domain::id::{ApprovalId, CallId};
@@ -52,6 +52,10 @@ impl ModelCall {
         self.scripted |= settlement.scripted;
         self.usage.clone_from(&settlement.usage);
         self.served_model.clone_from(&settlement.served_model);
+        if let Some(StoodIn { provider, model, .. }) = &settlement.fallback {
+            self.provider = Some(provider.clone());
+            self.model.clone_from(model);
+        }
         self.pinned = settlement.served_model.as_ref().map(|served| *served == self.model);
         end_last(&mut self.attempts, at, outcome, settlement);
         (self.state, self.error) = match outcome {

@@ -110,6 +110,7 @@ pub(crate) fn settlement() -> Settlement {
         worst_case: true,
         waited_ms: 950,
         scripted: true,
+        fallback: None,
     }
 }
 

@@ -278,6 +278,7 @@ pub(crate) fn model_settlement() -> Settlement {
         worst_case: false,
         waited_ms: 812,
         scripted: true,
+        fallback: None,
     }
 }
 

@@ -2,27 +2,34 @@
 //! surely nothing happened. Whatever comes of it is settled. A freeze cuts it off at any moment: it is wanted again, and
 //! what had been sent is possibly billed.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use control::Overtaken;
 use data::commit::Receipt;
 use data::rows::Rows;
 use domain::budget::Amounts;
-use domain::call::{CallOutcome, Facts, Settlement};
+use domain::call::{CallOutcome, Facts, Settlement, StoodIn};
 use domain::event::Event;
-use domain::message::{Message, Trust};
+use domain::id::Digest;
+use domain::message::{Content, Message, Trust};
 use tokio::time::timeout;
 
+use super::plan::Route;
 use super::{Door, Ticket};
-use crate::provider::{Answer, ProviderError, Sink};
+use crate::provider::{Answer, ProviderError, Sink, Usage};
 
-/// How often one attempt is sent at most, while the provider surely did nothing.
-const SENDS: u32 = 3;
+/// How often one attempt is sent at most, to all of its models together, while they surely did nothing. Each of them is
+/// asked once, however many there are.
+const SENDS: usize = 3;
 /// The first wait between two of them; it doubles.
 const FIRST_WAIT_MS: u64 = 500;
 /// The longest wait that a provider may ask for; whoever asks for more is asked again by a person.
 const LONGEST_WAIT_MS: u64 = 20_000;
+/// The same where another model may be asked instead.
+const LONGEST_WAIT_ELSEWHERE_MS: u64 = 1_000;
+/// How long a call waits for a place at a provider where another may be asked instead.
+const PLACE_ELSEWHERE: Duration = Duration::from_secs(2);
 /// How long a call waits for a place at its provider.
 const PLACE: Duration = Duration::from_secs(60);
 /// How long one attempt may take in all.
@@ -57,6 +64,49 @@ struct Way {
     tried: AtomicU32,
     /// Whether one is under way.
     under_way: AtomicBool,
+    /// Which model was asked last.
+    route: AtomicUsize,
+}
+
+/// The sends that are left.
+struct Tries {
+    left: usize,
+    /// How many models may be asked after this one.
+    after: usize,
+}
+
+impl Tries {
+    fn of(routes: usize) -> Self {
+        Tries { left: SENDS.max(routes), after: 0 }
+    }
+
+    fn longest_wait_ms(&self) -> u64 {
+        if self.after > 0 { LONGEST_WAIT_ELSEWHERE_MS } else { LONGEST_WAIT_MS }
+    }
+}
+
+/// Whether a model did nothing, and another may do better: it cannot be reached, is too busy, or its account is empty.
+fn surely_did_not_answer(error: &ProviderError) -> bool {
+    error.may_be_sent_again() || matches!(error, ProviderError::Rejected { status: 402 | 429, .. })
+}
+
+/// What a chain of models came to: of several, what each said.
+fn all_said(mut said: Vec<(String, ProviderError)>) -> ProviderError {
+    let (_, last) = match said.len() {
+        0 => return ProviderError::NotSent { reason: "there is no model to ask".to_owned(), retryable: false },
+        1 => return said.remove(0).1,
+        _ => &said[said.len() - 1],
+    };
+    let words = said.iter().map(|(who, error)| format!("{who}: {error}")).collect::<Vec<_>>().join("; ");
+    let retryable = said.iter().any(|(_, error)| error.may_be_sent_again());
+    match last.clone() {
+        ProviderError::NotSent { .. } => ProviderError::NotSent { reason: words, retryable },
+        ProviderError::Rejected { status, retry_after_ms, .. } => {
+            ProviderError::Rejected { status, reason: words, retryable, retry_after_ms }
+        }
+        ProviderError::Unknown { .. } => ProviderError::Unknown { reason: words },
+        ProviderError::Rubbish { protocol, .. } => ProviderError::Rubbish { protocol, reason: words },
+    }
 }
 
 impl From<ProviderError> for Came {
@@ -124,9 +174,35 @@ impl Door {
         Ok(gate.recheck(receipt.control_pos(), &query, &ticket.decided).await?)
     }
 
+    /// Asks one model after the other while the one before surely did not answer. All share one budget of sends.
     async fn send(&self, ticket: &Ticket, receipt: &Receipt, (sink, way): (Sink<'_>, &Way)) -> Came {
-        let Ok(_place) = timeout(PLACE, ticket.places.acquire()).await else {
-            return not_sent(format!("no place at the provider became free within {} s", PLACE.as_secs()), true);
+        let (mut tries, mut said) = (Tries::of(ticket.routes.len()), Vec::new());
+        for (at, route) in ticket.routes.iter().enumerate() {
+            way.route.store(at, Ordering::Relaxed);
+            tries.after = ticket.routes.len() - at - 1;
+            let error = match self.ask(ticket, (route, receipt), (sink, way, &mut tries)).await {
+                Came::Failed(error) => error,
+                came @ (Came::Answer(_) | Came::CutOff(_)) => return came,
+            };
+            let goes_on = tries.after > 0 && surely_did_not_answer(&error);
+            said.push((format!("{} of {}", route.model_name, route.provider_name), error));
+            if !goes_on {
+                break;
+            }
+            tracing::info!(call = %ticket.call, model = %route.model_name, "a model did not answer; the next is asked");
+        }
+        Came::Failed(all_said(said))
+    }
+
+    async fn ask(
+        &self,
+        ticket: &Ticket,
+        (route, receipt): (&Route, &Receipt),
+        (sink, way, tries): (Sink<'_>, &Way, &mut Tries),
+    ) -> Came {
+        let patience = if tries.after > 0 { PLACE_ELSEWHERE } else { PLACE };
+        let Ok(_place) = timeout(patience, route.places.acquire()).await else {
+            return not_sent(format!("no place at the provider became free within {} s", patience.as_secs()), true);
         };
         let mut sent = 1;
         loop {
@@ -139,16 +215,19 @@ impl Door {
                 return no.into();
             }
             way.under_way.store(true, Ordering::Relaxed);
-            let error = match ticket.provider.send(&ticket.request, ticket.body.clone(), sink).await {
+            tries.left -= 1;
+            let error = match route.provider.send(&route.request, route.body.clone(), sink).await {
                 Ok(answer) => return Came::Answer(Box::new(answer)),
-                Err(error) if error.may_be_sent_again() && sent < SENDS => error,
-                Err(error) => return error.into(),
+                Err(error) => error,
             };
-            way.tried.fetch_add(1, Ordering::Relaxed);
-            way.under_way.store(false, Ordering::Relaxed);
+            if !error.is_possibly_billed() {
+                way.tried.fetch_add(1, Ordering::Relaxed);
+                way.under_way.store(false, Ordering::Relaxed);
+            }
             let wait = wait_ms(&error, sent, self.jitter());
             let left = receipt.dispatch_before_ms().saturating_sub(self.inner.parts.clock.monotonic_ms());
-            if wait > LONGEST_WAIT_MS || i64::try_from(wait).unwrap_or(i64::MAX) >= left {
+            let too_long = wait > tries.longest_wait_ms() || i64::try_from(wait).unwrap_or(i64::MAX) >= left;
+            if !error.may_be_sent_again() || tries.left <= tries.after || too_long {
                 return error.into();
             }
             tracing::info!(call = %ticket.call, sent, wait_ms = wait, %error, "a model call is sent again");
@@ -158,11 +237,17 @@ impl Door {
     }
 
     fn settle(&self, ticket: Ticket, (ended, way): (Came, &Way), waited_ms: i64) -> Performed {
-        let scripted = ticket.provider.is_scripted();
-        let mut settlement =
-            Settlement { waited_ms, scripted, price_table: Some(ticket.price.table), ..Settlement::default() };
+        let at = way.route.load(Ordering::Relaxed);
+        let route = &ticket.routes[at];
+        let (scripted, price_table) = (route.provider.is_scripted(), Some(route.price.table));
+        let fallback = (at > 0).then(|| StoodIn {
+            provider: route.provider_name.clone(),
+            model: route.request.model.clone(),
+            arguments_hash: Digest::of(&route.body),
+        });
+        let mut settlement = Settlement { waited_ms, scripted, price_table, fallback, ..Settlement::default() };
         let outcome = match &ended {
-            Came::Answer(answer) => answered(&ticket, answer, &mut settlement),
+            Came::Answer(answer) => answered((&ticket, route), answer, &mut settlement),
             Came::Failed(error) => failed(&ticket, error, &mut settlement),
             Came::CutOff(why) => cut_off(&ticket, why, (way, &mut settlement)),
         };
@@ -187,23 +272,41 @@ fn wait_ms(error: &ProviderError, sent: u32, jitter: u64) -> u64 {
     }
 }
 
-fn answered(ticket: &Ticket, answer: &Answer, settlement: &mut Settlement) -> CallOutcome {
-    if answer.usage.total() == 0 {
-        // A provider that does not say what an answer took: it is not free for that.
+fn answered((ticket, route): (&Ticket, &Route), answer: &Answer, settlement: &mut Settlement) -> CallOutcome {
+    let counted = route.price.of(&answer.usage);
+    if is_credible(answer, &counted, &ticket.worst) {
+        settlement.amounts = counted;
+    } else {
+        // A provider that does not say what an answer took, or says what cannot be: it is not free for that, and cannot
+        // have taken more than the most.
+        tracing::warn!(call = %ticket.call, usage = %answer.usage.raw, "the provider's usage cannot be");
         settlement.amounts = ticket.worst;
         settlement.worst_case = true;
-    } else {
-        settlement.amounts = ticket.price.of(&answer.usage);
     }
-    let asked = &ticket.request.model;
+    let asked = &route.request.model;
     if answer.served_model.as_ref().is_some_and(|served| served != asked) {
         tracing::warn!(call = %ticket.call, %asked, served = ?answer.served_model, "another model answered");
     }
     settlement.usage = Some(&answer.usage.raw).filter(|raw| !raw.is_null()).cloned();
     settlement.served_model.clone_from(&answer.served_model);
     let mut message = answer.message.clone();
-    trust_no_more_than(&ticket.request.messages, &mut message);
+    trust_no_more_than(&route.request.messages, &mut message);
     CallOutcome::Answered { message, stop: Some(answer.stop) }
+}
+
+/// Whether what a provider says of its usage can be: words took output, and nothing took more than the most there is,
+/// unless the provider's own tools had a part in it, which read what nobody here knows.
+fn is_credible(answer: &Answer, counted: &Amounts, worst: &Amounts) -> bool {
+    let said = answer.message.parts.iter().any(|part| match &part.content {
+        Content::Text { text } => !text.trim().is_empty(),
+        Content::Use { .. } => true,
+        Content::Reasoning { .. } | Content::Result { .. } | Content::Other { .. } => false,
+    });
+    let silent = answer.usage.total() == 0 || (said && answer.usage.all_output() == 0);
+    let Usage { web_searches, others, .. } = &answer.usage;
+    let other = answer.message.parts.iter().any(|part| matches!(part.content, Content::Other { .. }));
+    let tools = other || *web_searches > 0 || !others.is_empty();
+    !silent && (tools || counted.usd_micros <= worst.usd_micros && counted.tokens <= worst.tokens)
 }
 
 /// What a model says is worth no more than the least of what it read.

@@ -8,12 +8,14 @@ use control::Registry;
 use domain::budget::Amounts;
 use domain::call::Ask;
 use domain::decision::{Refusal, RefusedBy};
-use domain::descriptor::{ModelProvider, Protocol};
+use domain::descriptor::{AgentSpec, Fallback, ModelProvider, Protocol, ToolCalls};
 use domain::id::{Digest, Name};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::Door;
 use super::client::{Speech, Wanted};
+use crate::constrained::Constrained;
 use crate::http::HttpProvider;
 use crate::pin::pin;
 use crate::price::{Price, price_of};
@@ -30,15 +32,35 @@ const PROVIDER_OVERHEAD: u64 = 1000;
 
 /// A model call, as it would be.
 pub(super) struct Plan {
+    /// Who is asked, the first first; never empty.
+    pub(super) routes: Vec<Route>,
+    pub(super) offers_hash: Digest,
+    /// Of the dearest route.
+    pub(super) worst: Amounts,
+}
+
+/// One model that may answer a call, and what it would be sent.
+pub(super) struct Route {
     pub(super) provider_name: Name,
     pub(super) model_name: String,
     pub(super) provider: Arc<dyn Provider>,
-    pub(super) concurrent: u32,
+    pub(super) places: Arc<Semaphore>,
     pub(super) request: Request,
     pub(super) body: Bytes,
-    pub(super) offers_hash: Digest,
     pub(super) price: Price,
-    pub(super) worst: Amounts,
+}
+
+/// A model of a descriptor's.
+struct Listed<'a> {
+    provider: &'a Name,
+    model: &'a str,
+    pinned: Option<&'a str>,
+}
+
+impl<'a> Listed<'a> {
+    fn of(fallback: &'a Fallback) -> Self {
+        Listed { provider: &fallback.provider, model: &fallback.name, pinned: None }
+    }
 }
 
 impl Door {
@@ -53,43 +75,55 @@ impl Door {
                 next: "Apply its descriptor: `ostler apply -f FILE`.".to_owned(),
             }
         })?;
-        let spec = &entry.descriptor.spec;
-        let known = registry.provider(&spec.model.provider).ok_or_else(|| {
-            let reason = format!("There is no ModelProvider named {}.", spec.model.provider);
+        let listed = &entry.descriptor.spec.model;
+        let model = ask.act.model(listed);
+        // A pin is of the agent's own model.
+        let pinned = listed.pinned_revision.as_deref().filter(|_| model == listed.name);
+        let first = Listed { provider: &listed.provider, model, pinned };
+        let (mut worst, mut routes) = (Amounts::default(), Vec::with_capacity(1 + listed.fallbacks.len()));
+        for listed in std::iter::once(first).chain(listed.fallbacks.iter().map(Listed::of)) {
+            let (route, dearest) = self.route(registry, (ask, &entry.descriptor.spec), &listed)?;
+            routes.push(route);
+            worst = at_most(worst, dearest);
+        }
+        Ok(Plan { offers_hash: offers_hash(&ask.act, &routes[0].request), routes, worst })
+    }
+
+    /// What one model would be sent, and the most that it can cost.
+    fn route(
+        &self,
+        registry: &Registry,
+        (ask, spec): (&Ask<Wanted<'_>>, &AgentSpec),
+        &Listed { provider: name, model, pinned }: &Listed<'_>,
+    ) -> Result<(Route, Amounts), Refusal> {
+        let known = registry.provider(name).ok_or_else(|| {
+            let reason = format!("There is no ModelProvider named {name}.");
             not_ready(reason, "Apply one: `ostler apply -f FILE`.")
         })?;
         let descriptor = &known.descriptor;
-        let look = format!(
-            "Change it and apply it again; look at it with `ostler get ModelProvider {}`.",
-            spec.model.provider
-        );
+        let look = format!("Change it and apply it again; look at it with `ostler get ModelProvider {name}`.");
         let missing = |reason: String| not_ready(reason, &look);
-        let model_name = ask.act.model(&spec.model);
-        let price = price_of(descriptor, model_name, self.inner.parts.clock.now()).map_err(missing)?;
-        // A pin is of the agent's own model.
-        let pinned = spec.model.pinned_revision.as_deref().filter(|_| model_name == spec.model.name);
-        let model = pin(descriptor, model_name, pinned).map_err(missing)?;
-        let provider = self.provider(descriptor)?;
-        let request = ask.act.request(Speech {
-            agent: &link.agent,
+        let price = price_of(descriptor, model, self.inner.parts.clock.now()).map_err(missing)?;
+        let sent_as = pin(descriptor, model, pinned).map_err(missing)?;
+        let constrained = descriptor.spec.tool_calls(model) == ToolCalls::Json;
+        let mut request = ask.act.request(Speech {
+            agent: &ask.principal.link.agent,
             provider: descriptor,
-            model,
+            model: sent_as,
             instructions: spec.instructions.text(),
             max_output_tokens: spec.model.max_output_tokens,
         })?;
+        let mut provider = self.provider(descriptor)?;
+        if constrained && !request.tools.is_empty() {
+            // What a client wrote for a model that calls tools says nothing to one that cannot.
+            request.verbatim = None;
+            provider = Arc::new(Constrained::new(provider));
+        }
         let body = provider.body(&request);
         let worst = price.worst(most_input_tokens(&body, ask.act.beside_bytes()), request.max_output_tokens.into());
-        Ok(Plan {
-            provider_name: spec.model.provider.clone(),
-            model_name: model_name.to_owned(),
-            concurrent: descriptor.spec.concurrent,
-            offers_hash: offers_hash(&ask.act, &request),
-            provider,
-            request,
-            body,
-            price,
-            worst,
-        })
+        let places = self.places(name, descriptor.spec.concurrent);
+        let (provider_name, model_name) = (name.clone(), model.to_owned());
+        Ok((Route { provider_name, model_name, provider, places, request, body, price }, worst))
     }
 
     fn provider(&self, descriptor: &ModelProvider) -> Result<Arc<dyn Provider>, Refusal> {
@@ -122,6 +156,17 @@ impl Door {
             let reason = format!("The provider {provider} needs the secret {secret}, which is not set.");
             not_ready(reason, &format!("Start the server with {secret} in its environment."))
         })
+    }
+}
+
+/// The greater of two amounts on each meter that a model call has.
+fn at_most(one: Amounts, other: Amounts) -> Amounts {
+    Amounts {
+        usd_micros: one.usd_micros.max(other.usd_micros),
+        calls: one.calls.max(other.calls),
+        tokens: one.tokens.max(other.tokens),
+        external_actions: one.external_actions.max(other.external_actions),
+        compute_ms: one.compute_ms.max(other.compute_ms),
     }
 }
 

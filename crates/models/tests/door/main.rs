@@ -1,6 +1,9 @@
 //! The door over a scripted provider, the real gate and a store in memory.
 
 mod bounds;
+mod constrained;
+mod failures;
+mod fallbacks;
 mod refusals;
 mod settles;
 mod world;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::Amounts;
-use crate::call::Settlement;
+use crate::call::{Settlement, StoodIn};
 use crate::decision::DecidedAt;
 use crate::id::{Digest, Pos};
 
@@ -38,6 +38,8 @@ struct Settled {
     waited_ms: i64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     scripted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fallback: Option<StoodIn>,
 }
 
 #[derive(Serialize, Deserialize)]
