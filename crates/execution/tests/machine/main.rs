@@ -6,6 +6,7 @@ mod client;
 mod said;
 #[cfg(test)]
 mod stopping;
+mod written;
 
 use domain::capability::Effect;
 use domain::clock::Timestamp;
