@@ -1,5 +1,6 @@
 //! Snapshots: what events fold into is written as it is under its number, and a session that goes on from a snapshot is
 //! the one that was folded from its first record.
+#![expect(clippy::unwrap_used, reason = "files that the tests bring with them are there")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ fn a_snapshot_and_what_comes_after_it_is_the_fold_of_everything() {
     let mut folded = vec![session_of(start())];
     for (n, event) in all.iter().enumerate() {
         let mut next = folded[n].clone();
-        next.apply(event, Timestamp(n as i64));
+        next.apply(event, Timestamp(i64::try_from(n).unwrap()));
         folded.push(next);
     }
     assert!(all.len() > 50);
@@ -93,7 +94,7 @@ fn a_snapshot_and_what_comes_after_it_is_the_fold_of_everything() {
         let mut session: Session = serde_json::from_slice(&written(&folded[at])).unwrap();
         assert_eq!(session, folded[at], "a snapshot after {at} events");
         let rest = all.iter().enumerate().skip(at);
-        rest.for_each(|(n, event)| session.apply(event, Timestamp(n as i64)));
+        rest.for_each(|(n, event)| session.apply(event, Timestamp(i64::try_from(n).unwrap())));
         assert_eq!(Some(&session), folded.last(), "from a snapshot after {at} events");
     }
 }
