@@ -40,7 +40,7 @@ metadata: {name: elsewhere, owner: it-platform}
 spec:
   protocol: anthropic
   base_url: URL
-  concurrent: 256
+  limits: {concurrent: 256}
   prices: {claude-haiku-4-5: {input: 1, output: 5, cache_read: 0.1, cache_write: 1.25, cache_write_1h: 2}}
 ---
 apiVersion: agent.os/v1
@@ -135,7 +135,8 @@ impl Server {
         let word = |name: &str| context[name].as_str().unwrap_or_default().to_owned();
         (server.host, server.admin) = (word("url").trim_start_matches("http://").to_owned(), word("key"));
         let text = AGENT.replace("URL", &format!("http://{upstream}"));
-        server.post("/api/apply", &json!({"files": [{"path": "bench.yaml", "text": text}]})).await?;
+        let applied = server.post("/api/apply", &json!({"files": [{"path": "bench.yaml", "text": text}]})).await?;
+        anyhow::ensure!(applied["error"].is_null(), "the agent was not taken: {applied}");
         let made = server.post("/api/keys", &json!({"holder": "agent", "agent": "guest"})).await?;
         made["key"].as_str().unwrap_or_default().clone_into(&mut server.key);
         anyhow::ensure!(!server.key.is_empty(), "no key was made: {made}");
