@@ -1,6 +1,7 @@
 //! What a person may type. kubectl's grammar, Unix's process words. What can be told from a word alone is told here,
 //! before anything is asked.
 
+mod budget;
 mod examples;
 mod onboard;
 mod options;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::id::Name;
 use domain::session::Phase;
 
+pub(crate) use budget::{Budget, Topup};
 pub(crate) use onboard::{Onboard, With};
 pub(crate) use options::{
     AddWebhook, Audit, Bench, Calls, Demo, Events, Freeze, Heavy, Key, KeyKind, Person, Run, Say, Send, Shadow, Up,
@@ -227,6 +229,9 @@ pub(crate) enum Command {
         #[arg(long, default_value = "24h")]
         since: Since,
     },
+    /// What agents, owner groups and sessions may spend, and the most that can be spent today.
+    #[command(subcommand, after_help = examples::BUDGET)]
+    Budget(Budget),
     /// Check the log's proofs.
     #[command(subcommand, after_help = examples::AUDIT)]
     Audit(Audit),

@@ -65,8 +65,13 @@ impl World {
 
     /// The same with its store in a database that is empty; `outside` is the runtime that keeps the lines to it.
     pub fn on_postgres(seed: u64, url: &StoreUrl, outside: &Handle) -> Self {
+        Self::on_postgres_of(seed, url, outside, 1)
+    }
+
+    /// The same, spread over so many shards.
+    pub fn on_postgres_of(seed: u64, url: &StoreUrl, outside: &Handle, shards: u16) -> Self {
         let clock = Arc::new(SimClock::new(seed));
-        let options = postgres::Options { lease_ms: LEASE_MS, shards: 1 };
+        let options = postgres::Options { lease_ms: LEASE_MS, shards };
         let store = outside.block_on(PostgresStore::open_with(url, clock.clone(), options));
         let store = store.expect("a server of the test's own takes a store");
         Self::on(seed, clock, (Arc::new(store), Place::Outside(outside.clone())))

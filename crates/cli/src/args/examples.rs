@@ -252,3 +252,12 @@ Examples:
 pub(super) const COMPLETION: &str = "\
 Examples:
   ostler completion bash > ~/.local/share/bash-completion/completions/ostler";
+
+pub(super) const BUDGET: &str = "\
+Examples:
+  ostler budget show                   every owner group and agent, in the windows that run
+  ostler budget set owner/finance usd_per_day=40 --timezone Europe/Madrid
+  ostler budget topup my-agent --usd 5 --reason \"month's end\"
+  ostler budget prove                  the most that can be spent today, and why
+
+Money that calls in flight may come to is held before they are sent: a budget is never overspent.";

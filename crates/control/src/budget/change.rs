@@ -89,6 +89,54 @@ pub fn subject_of(registry: &Registry, text: &str) -> Result<Subject, ControlErr
     }
 }
 
+/// A cap by the word that a descriptor has for it, such as `usd_per_day`; `None` lifts it.
+///
+/// # Errors
+/// If there is no such word, or the amount is none.
+pub fn cap_change(word: &str, cap: Option<f64>) -> Result<CapChange, ControlError> {
+    let all = Meter::WORDS.iter().flat_map(|(meter, _)| Window::WORDS.map(|(window, _)| (*meter, window)));
+    let Some((meter, window)) = all.into_iter().find(|(meter, window)| field(*meter, *window) == word) else {
+        return Err(ControlError::Invalid {
+            reason: format!("`{word}` is no cap."),
+            next: "They are called as under spec.budgets of a descriptor: usd_per_day, tokens_per_hour, …".to_owned(),
+        });
+    };
+    Ok(CapChange { meter, window, cap: cap.map(|cap| units(meter, cap)).transpose()? })
+}
+
+/// The meter by the word that people have for it.
+///
+/// # Errors
+/// If there is no such word.
+pub fn meter_of(word: &str) -> Result<Meter, ControlError> {
+    let of = |meter| field(meter, Window::Day).trim_end_matches("_per_day").to_owned();
+    let found = Meter::WORDS.iter().map(|(meter, _)| *meter).find(|meter| of(*meter) == word);
+    found.ok_or_else(|| ControlError::Invalid {
+        reason: format!("`{word}` is nothing that a budget counts."),
+        next: "Say usd, calls, tokens, external_actions or compute_minutes.".to_owned(),
+    })
+}
+
+/// An amount as people say it, in the meter's unit: dollars, minutes, or a number.
+///
+/// # Errors
+/// If it is negative, too large, or no number.
+pub fn units(meter: Meter, amount: f64) -> Result<i64, ControlError> {
+    let unit = match meter {
+        Meter::UsdMicros => 1e6,
+        Meter::ComputeMs => 60_000.0,
+        Meter::Calls | Meter::Tokens | Meter::ExternalActions => 1.0,
+    };
+    let units = (amount * unit).round();
+    if (0.0..=1e15).contains(&units) {
+        return Ok(units as i64);
+    }
+    Err(ControlError::Invalid {
+        reason: format!("{amount} is no amount that can be spent."),
+        next: "Say 0 or more.".to_owned(),
+    })
+}
+
 /// Sets what an agent or an owner group may spend; what is not named stays as it was.
 ///
 /// # Errors
