@@ -1,5 +1,6 @@
 //! Door to language models. It never knows the reasoning loop.
 
+pub mod cache;
 pub mod constrained;
 pub mod door;
 pub mod http;

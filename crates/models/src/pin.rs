@@ -3,7 +3,7 @@
 
 use domain::descriptor::{ModelProvider, Protocol};
 
-use crate::price::{PriceTable, house};
+use crate::price::{PriceTable, house_of};
 
 /// The id that is sent for a model: of a pinned revision, the one that it stands for. The provider's own `revisions`
 /// go before the table's dated ids; a script is never another revision.
@@ -20,7 +20,9 @@ pub fn pin(provider: &ModelProvider, model: &str, pinned_revision: Option<&str>)
         Protocol::Anthropic { .. }
         | Protocol::OpenaiChat { .. }
         | Protocol::OpenaiResponses { .. }
-        | Protocol::Gemini { .. } => PriceTable::compiled_in().revisions(house(provider), model).unwrap_or_default(),
+        | Protocol::Gemini { .. } => {
+            PriceTable::compiled_in().revisions(house_of(&provider.spec.protocol), model).unwrap_or_default()
+        }
     };
     let wanted = digits(pinned);
     let means = |id: &&String| id.as_str() == pinned || wanted.as_deref().is_some_and(|day| date_of(id) == Some(day));

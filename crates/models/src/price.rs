@@ -4,6 +4,7 @@
 mod table;
 
 use domain::budget::Amounts;
+use domain::call::CacheUse;
 use domain::clock::Timestamp;
 use domain::descriptor::{ModelProvider, Prices, Protocol};
 use domain::id::Digest;
@@ -134,6 +135,16 @@ impl Price {
         self.of(&without)
     }
 
+    /// What the prompt cache came to in a call.
+    pub fn cached(&self, usage: &Usage) -> CacheUse {
+        let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+        CacheUse {
+            input_tokens: count(usage.all_input()),
+            read_tokens: count(usage.cache_read.saturating_add(usage.cache_read_audio)),
+            saved_usd_micros: self.uncached(usage).usd_micros.saturating_sub(self.of(usage).usd_micros),
+        }
+    }
+
     fn exactly(&self, usage: &Usage) -> u128 {
         let searches = u128::from(usage.web_searches) * u128::from(self.web_search) * MILLION;
         self.rates_for(usage.all_input()).of(usage).saturating_add(searches)
@@ -170,7 +181,7 @@ pub fn price_of(provider: &ModelProvider, model: &str, now: Timestamp) -> Result
     let name = &provider.metadata.name;
     let table = PriceTable::compiled_in();
     match &provider.spec.prices {
-        Prices::Catalog => table.price(house(provider), model, now).ok_or_else(|| {
+        Prices::Catalog => table.price(house_of(&provider.spec.protocol), model, now).ok_or_else(|| {
             let taken = table.taken();
             format!(
                 "the price of {model} is not in the table of {taken}: say it under `prices:` of the provider {name}"
@@ -185,9 +196,9 @@ pub fn price_of(provider: &ModelProvider, model: &str, now: Timestamp) -> Result
 
 /// Who bills for what is sent to a provider: whoever is reached at its address; of an address that the table does not
 /// know, whose protocol it is. A script plays any of them: none.
-pub fn house(provider: &ModelProvider) -> Option<&str> {
+pub fn house_of(protocol: &Protocol) -> Option<&'static str> {
     let at = |base_url, otherwise| Some(PriceTable::compiled_in().house_at(base_url).unwrap_or(otherwise));
-    match &provider.spec.protocol {
+    match protocol {
         Protocol::Anthropic { base_url, .. } => at(base_url, "anthropic"),
         Protocol::OpenaiChat { base_url, .. } | Protocol::OpenaiResponses { base_url, .. } => at(base_url, "openai"),
         Protocol::Gemini { base_url, .. } => at(base_url, "gemini"),

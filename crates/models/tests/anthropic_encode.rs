@@ -117,7 +117,7 @@ fn a_longer_conversation_begins_with_the_bytes_of_the_shorter() {
 fn at_most_four_cache_marks_are_set_and_none_on_reasoning() {
     let messages = vec![person("a"), agent(vec![text("b"), signed("c", "c2ln")]), person("d")];
     let text = String::from_utf8(encode(&request(messages, &["x", "y"]))).unwrap();
-    assert_eq!(text.matches("cache_control").count(), 2);
+    assert_eq!(text.matches("cache_control").count(), 3);
     let mut bare = request(vec![person("a")], &["x", "y"]);
     bare.instructions = "".into();
     let body: Value = serde_json::from_slice(&encode(&bare)).unwrap();

@@ -110,7 +110,8 @@ impl Wanted<'_> {
             let asked = incoming.max_output_tokens.unwrap_or(u32::MAX);
             request.max_output_tokens = asked.min(speech.max_output_tokens);
             if speaks(incoming.dialect, &speech.provider.spec.protocol) {
-                let body = verbatim(incoming, &request.model, request.max_output_tokens, true);
+                let mark = Some(&speech.provider.spec.protocol);
+                let body = verbatim(incoming, &request.model, request.max_output_tokens, mark);
                 request.verbatim = Some(Verbatim { body, headers: incoming.headers.clone(), stream: incoming.stream });
             }
         }

@@ -276,6 +276,7 @@ fn answered((ticket, route): (&Ticket, &Route), answer: &Answer, settlement: &mu
     let counted = route.price.of(&answer.usage);
     if is_credible(answer, &counted, &ticket.worst) {
         settlement.amounts = counted;
+        settlement.cache = (!settlement.scripted).then(|| route.price.cached(&answer.usage));
     } else {
         // A provider that does not say what an answer took, or says what cannot be: it is not free for that, and cannot
         // have taken more than the most.

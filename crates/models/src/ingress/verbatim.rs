@@ -1,17 +1,20 @@
 //! The client's own body for a provider that speaks its dialect. It changes what must change and nothing else.
 
 use bytes::Bytes;
+use domain::descriptor::Protocol;
 use serde_json::{Value, json};
 
 use super::splice::splice;
 use super::{Dialect, Incoming};
+use crate::cache;
 
 /// The least that a model may think, in tokens, where thinking is asked for by the token.
 const LEAST_THINKING: u32 = 1024;
 
 /// The body for a provider that speaks the client's own dialect: every byte as the client sent it, but for the model,
-/// the output cap, what makes a stream tell its usage and, with `mark`, cache marks where the client has none.
-pub fn verbatim(incoming: &Incoming, model: &str, max_output_tokens: u32, mark: bool) -> Bytes {
+/// the output cap, what makes a stream tell its usage and, where `mark` says whose they would be, cache marks if the
+/// client has none.
+pub fn verbatim(incoming: &Incoming, model: &str, max_output_tokens: u32, mark: Option<&Protocol>) -> Bytes {
     let before = &*incoming.parsed;
     let mut after = before.clone();
     set(&mut after, "model", model.into());
@@ -28,7 +31,9 @@ pub fn verbatim(incoming: &Incoming, model: &str, max_output_tokens: u32, mark: 
         }
         Dialect::Responses => set(&mut after, "max_output_tokens", max_output_tokens.into()),
     }
-    let _ = mark;
+    if let Some(protocol) = mark {
+        cache::mark(protocol, model, &mut after);
+    }
     splice(&incoming.body, before, &after)
 }
 

@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use crate::{ALL, MESSAGES, incoming, rich};
 
 fn sent(dialect: Dialect, body: &str, (model, most): (&str, u32)) -> String {
-    String::from_utf8(verbatim(&incoming(dialect, body), model, most, false).to_vec()).expect("it is there")
+    String::from_utf8(verbatim(&incoming(dialect, body), model, most, None).to_vec()).expect("it is there")
 }
 
 #[test]
 fn what_need_not_change_is_sent_as_it_came() {
     let said = rich(Dialect::Messages);
-    assert_eq!(verbatim(&said, "claude-sonnet-5", 32000, false), said.body);
+    assert_eq!(verbatim(&said, "claude-sonnet-5", 32000, None), said.body);
     let said = rich(Dialect::Responses);
-    assert_eq!(verbatim(&said, "gpt-5.5", 900, false), said.body);
+    assert_eq!(verbatim(&said, "gpt-5.5", 900, None), said.body);
     let said = rich(Dialect::Chat);
-    assert_eq!(verbatim(&said, "gpt-5.5", 900, false), said.body);
+    assert_eq!(verbatim(&said, "gpt-5.5", 900, None), said.body);
 }
 
 #[test]
@@ -130,7 +130,7 @@ proptest! {
             let body = fields("small", client);
             let said = read(dialect, Bytes::from(body), &[]).expect("it can be read");
             let bound = client.min(most);
-            let sent = verbatim(&said, "large", bound, false);
+            let sent = verbatim(&said, "large", bound, None);
             prop_assert_eq!(String::from_utf8_lossy(&sent), fields("large", bound));
         }
     }
@@ -141,7 +141,7 @@ proptest! {
             read(dialect, Bytes::from(bytes.clone()), &[]).ok();
             let body = format!("{{\"model\":\"m\",\"messages\":{text},\"input\":{text},\"tools\":{text},\"system\":{text}}}");
             if let Ok(said) = read(dialect, Bytes::from(body), &[]) {
-                verbatim(&said, "n", 5, false);
+                verbatim(&said, "n", 5, None);
             }
         }
     }

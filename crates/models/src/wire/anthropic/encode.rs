@@ -6,6 +6,7 @@ use domain::message::{Content, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::SCRIPTED_SIGNATURE;
+use crate::cache;
 use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
 
 /// The body for this request.
@@ -14,25 +15,18 @@ pub fn encode(request: &Request) -> Vec<u8> {
     body.insert("model".into(), request.model.as_str().into());
     body.insert("max_tokens".into(), request.max_output_tokens.into());
     body.insert("stream".into(), true.into());
-    let mut tools = tools(request);
     if !request.instructions.trim().is_empty() {
-        let system = json!({"type": "text", "text": &*request.instructions, "cache_control": mark()});
-        body.insert("system".into(), Value::Array(vec![system]));
-    } else if let Some(last) = tools.last_mut() {
-        last["cache_control"] = mark();
+        body.insert("system".into(), json!([{"type": "text", "text": &*request.instructions}]));
     }
+    let tools = tools(request);
     if !tools.is_empty() {
         body.insert("tools".into(), Value::Array(tools));
     }
     body.insert("messages".into(), Value::Array(conversation(&request.messages)));
     options(request, &mut body);
-    serde_json::to_vec(&Value::Object(body)).expect("a JSON value can be written")
-}
-
-/// Everything up to a mark is kept in the provider's cache. Two are set: after tools and instructions (the cache's
-/// order is tools, system, messages), and at the end; the format allows four.
-fn mark() -> Value {
-    json!({"type": "ephemeral"})
+    let mut body = Value::Object(body);
+    cache::mark_messages(&request.model, &mut body);
+    serde_json::to_vec(&body).expect("a JSON value can be written")
 }
 
 fn tools(request: &Request) -> Vec<Value> {
@@ -134,9 +128,6 @@ fn conversation(messages: &[std::sync::Arc<Message>]) -> Vec<Value> {
         }
     }
     answer_every_use(&mut turns);
-    if let Some(last) = turns.last_mut().and_then(|turn| turn.blocks.iter_mut().rfind(|block| may_be_marked(block))) {
-        last["cache_control"] = mark();
-    }
     turns.into_iter().map(|turn| json!({"role": turn.role, "content": turn.blocks})).collect()
 }
 
@@ -193,10 +184,6 @@ fn is_signed(raw: &Value) -> bool {
 
 fn is_reasoning(block: &Value) -> bool {
     block["type"] == "thinking" || block["type"] == "redacted_thinking"
-}
-
-fn may_be_marked(block: &Value) -> bool {
-    !is_reasoning(block)
 }
 
 /// The format refuses a use whose result does not follow at once. A session that failed in between has none.
