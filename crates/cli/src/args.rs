@@ -63,6 +63,8 @@ pub(crate) enum Format {
     Jsonl,
     /// For both.
     Yaml,
+    /// For spreadsheets: a list as comma-separated values.
+    Csv,
 }
 
 #[derive(Debug, Subcommand)]
@@ -225,7 +227,7 @@ pub(crate) enum Command {
         /// By what.
         #[arg(long, value_enum, default_value_t = By::Agent)]
         by: By,
-        /// Since when: 30m, 24h, 7d.
+        /// Since when: 30m, 24h, 7d, or a day: 2026-11-01.
         #[arg(long, default_value = "24h")]
         since: Since,
     },

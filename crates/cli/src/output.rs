@@ -85,8 +85,26 @@ pub(crate) fn print(format: Format, value: &Value, table: impl FnOnce(&Value) ->
         Format::Json => data(&serde_json::to_string_pretty(value)?),
         Format::Jsonl => lines(value),
         Format::Yaml => data(&serde_saphyr::to_string(value).map_err(anyhow::Error::from)?),
+        Format::Csv => data(&csv(value)),
     }
     Ok(())
+}
+
+/// A list of objects, or the one in `lines`, as comma-separated values (RFC 4180) under a heading; what is no list is
+/// one row.
+fn csv(value: &Value) -> String {
+    let rows = value.as_array().or_else(|| value["lines"].as_array());
+    let rows = rows.map_or(std::slice::from_ref(value), Vec::as_slice);
+    let heading: Vec<&String> =
+        rows.first().and_then(Value::as_object).into_iter().flat_map(|row| row.keys()).collect();
+    let quoted = |text: String| match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    };
+    let line = |cells: Vec<String>| cells.into_iter().map(quoted).collect::<Vec<_>>().join(",");
+    let mut lines = vec![line(heading.iter().map(|key| key.to_string()).collect())];
+    lines.extend(rows.iter().map(|row| line(heading.iter().map(|key| text(row, key)).collect())));
+    lines.join("\n")
 }
 
 /// A list as a line for each of its values; anything else as one line.
@@ -101,7 +119,7 @@ fn lines(value: &Value) {
 pub(crate) fn done(format: Format, value: &Value, words: &str) -> Outcome {
     match format {
         Format::Table => talk(words),
-        Format::Json | Format::Jsonl | Format::Yaml => print(format, value, |_| String::new())?,
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv => print(format, value, |_| String::new())?,
     }
     Ok(())
 }

@@ -29,6 +29,15 @@ pub struct Tally {
     pub scripted_tokens: i64,
     /// The part of the money that is scripted: nobody was billed for it.
     pub scripted_usd_micros: i64,
+    /// The input of models that say what they cache, in tokens.
+    #[serde(default)]
+    pub input_tokens: i64,
+    /// The part of it that was read from a prompt cache.
+    #[serde(default)]
+    pub cached_tokens: i64,
+    /// What that saved against no caches at all, in micro-dollars; below zero where writing cost more.
+    #[serde(default)]
+    pub saved_usd_micros: i64,
 }
 
 impl Tally {
@@ -45,7 +54,26 @@ impl Tally {
             scripted_calls: part(scripted, amounts.calls),
             scripted_tokens: part(scripted, amounts.tokens),
             scripted_usd_micros: part(scripted, amounts.usd_micros),
+            ..Tally::default()
         }
+    }
+
+    /// What a row of the view adds.
+    fn of_row(spent: &Spent, amounts: Amounts) -> Self {
+        match &spent.on {
+            SpentOn::Input(_) => Tally { input_tokens: amounts.tokens, ..Tally::default() },
+            SpentOn::Cached(_) => {
+                Tally { cached_tokens: amounts.tokens, saved_usd_micros: amounts.usd_micros, ..Tally::default() }
+            }
+            SpentOn::Model(_) | SpentOn::Capability(_) | SpentOn::Compute => {
+                Self::of_amounts(amounts, spent.scripted, spent.possibly_billed)
+            }
+        }
+    }
+
+    /// The share of the input that was read from a prompt cache, in thousandths, where any is known.
+    pub fn hit_rate(&self) -> Option<i64> {
+        (self.input_tokens > 0).then(|| self.cached_tokens.saturating_mul(1000) / self.input_tokens)
     }
 
     /// Compute time as a tally.
@@ -64,6 +92,9 @@ impl Tally {
             scripted_calls: self.scripted_calls.saturating_add(other.scripted_calls),
             scripted_tokens: self.scripted_tokens.saturating_add(other.scripted_tokens),
             scripted_usd_micros: self.scripted_usd_micros.saturating_add(other.scripted_usd_micros),
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+            saved_usd_micros: self.saved_usd_micros.saturating_add(other.saved_usd_micros),
         }
     }
 }
@@ -78,9 +109,13 @@ pub enum SpentOn {
     Capability(String),
     /// The runtime's own work.
     Compute,
+    /// Nothing: the input of a model that says what it caches.
+    Input(String),
+    /// Nothing: what a model's prompt cache was read for, and what that saved.
+    Cached(String),
 }
 
-/// What a row of the view is about. Prints as `model:NAME`, `capability:NAME` or `compute`, with `+scripted` and
+/// What a row of the view is about. Prints as `model:NAME`, `capability:NAME`, `compute`, `input:NAME` or `cached:NAME`, with `+scripted` and
 /// `+possibly-billed` after the first word where that is so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
@@ -98,6 +133,8 @@ impl fmt::Display for Spent {
             SpentOn::Model(name) => ("model", Some(name)),
             SpentOn::Capability(name) => ("capability", Some(name)),
             SpentOn::Compute => ("compute", None),
+            SpentOn::Input(name) => ("input", Some(name)),
+            SpentOn::Cached(name) => ("cached", Some(name)),
         };
         f.write_str(word)?;
         f.write_str(if self.scripted { "+scripted" } else { "" })?;
@@ -115,6 +152,8 @@ impl FromStr for Spent {
             Some("model") => SpentOn::Model(name.to_owned()),
             Some("capability") => SpentOn::Capability(name.to_owned()),
             Some("compute") => SpentOn::Compute,
+            Some("input") => SpentOn::Input(name.to_owned()),
+            Some("cached") => SpentOn::Cached(name.to_owned()),
             _ => return Err(format!("{text:?} is nothing that money is spent on")),
         };
         let mut spent = Spent { on, scripted: false, possibly_billed: false };
@@ -180,11 +219,24 @@ pub fn rows_of(envelope: &Envelope, agent: &Name, named: &mut Named) -> Vec<Spen
         if let Some(call) = call.filter(|_| header.end.as_deref() != Some("unknown")) {
             named.remove(&call);
         }
-        let what = Spent { on, scripted: settlement.scripted, possibly_billed: settlement.worst_case }.to_string();
         let (session, hour) = (envelope.session, Window::Hour.start(envelope.at));
-        add(&mut rows, SpendRow { agent: agent.clone(), session, hour, what, amounts: settlement.amounts });
+        let mut put = |spent: Spent, amounts: Amounts| {
+            add(&mut rows, SpendRow { agent: agent.clone(), session, hour, what: spent.to_string(), amounts });
+        };
+        for (on, amounts) in of_cache(&on, settlement) {
+            put(Spent { on, scripted: false, possibly_billed: false }, amounts);
+        }
+        put(Spent { on, scripted: settlement.scripted, possibly_billed: settlement.worst_case }, settlement.amounts);
     }
     rows
+}
+
+/// What a model call says of its prompt cache, as rows of their own.
+fn of_cache(on: &SpentOn, settlement: &Settlement) -> Vec<(SpentOn, Amounts)> {
+    let (SpentOn::Model(model), Some(cache)) = (on, &settlement.cache) else { return Vec::new() };
+    let input = Amounts { tokens: cache.input_tokens, ..Amounts::default() };
+    let cached = Amounts { tokens: cache.read_tokens, usd_micros: cache.saved_usd_micros, ..Amounts::default() };
+    vec![(SpentOn::Input(model.clone()), input), (SpentOn::Cached(model.clone()), cached)]
 }
 
 fn settles(header: &Header) -> Option<&Settlement> {
@@ -211,6 +263,8 @@ pub enum By {
     Tool,
     /// By session: everything.
     Session,
+    /// By the group or person that owns the agent now: everything.
+    Owner,
 }
 
 impl FromStr for By {
@@ -221,7 +275,8 @@ impl FromStr for By {
             "model" => Ok(By::Model),
             "tool" => Ok(By::Tool),
             "session" => Ok(By::Session),
-            other => Err(format!("cost is known by agent, model, tool or session, not by {other:?}")),
+            "owner" => Ok(By::Owner),
+            other => Err(format!("cost is known by agent, model, tool, owner or session, not by {other:?}")),
         }
     }
 }
@@ -249,23 +304,50 @@ pub struct CostLine {
     pub tally: Tally,
 }
 
-/// Adds rows up. Rows of hours before the one that holds `since` are left out.
-pub fn cost<'a>(rows: impl IntoIterator<Item = &'a SpendRow>, by: By, since: Timestamp) -> Cost {
+/// Adds rows up. Rows of hours before the one that holds `since` are left out. `owner` knows whose an agent is.
+pub fn cost<'a>(
+    rows: impl IntoIterator<Item = &'a SpendRow>,
+    by: By,
+    since: Timestamp,
+    owner: impl Fn(&Name) -> Option<String>,
+) -> Cost {
     let since = Window::Hour.start(since);
     let mut groups: BTreeMap<String, Tally> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| row.hour >= since) {
-        let Ok(Spent { on, scripted, possibly_billed }) = row.what.parse() else { continue };
-        let name = match (by, on) {
+        let Ok(spent) = row.what.parse::<Spent>() else { continue };
+        let name = match (by, &spent.on) {
             (By::Agent, _) => row.agent.to_string(),
             (By::Session, _) => row.session.to_string(),
-            (By::Model, SpentOn::Model(name)) | (By::Tool, SpentOn::Capability(name)) => name,
+            (By::Owner, _) => owner(&row.agent).unwrap_or_else(|| "unknown".to_owned()),
+            (By::Model, SpentOn::Model(name) | SpentOn::Input(name) | SpentOn::Cached(name))
+            | (By::Tool, SpentOn::Capability(name)) => name.clone(),
             (By::Model | By::Tool, _) => continue,
         };
         let held = groups.entry(name).or_default();
-        *held = held.plus(&Tally::of_amounts(row.amounts, scripted, possibly_billed));
+        *held = held.plus(&Tally::of_row(&spent, row.amounts));
     }
     let mut lines: Vec<_> = groups.into_iter().map(|(name, tally)| CostLine { name, tally }).collect();
     lines.sort_by_key(|line| std::cmp::Reverse((line.tally.amounts.usd_micros, line.tally.amounts.tokens)));
     let total = lines.iter().fold(Tally::default(), |sum, line| sum.plus(&line.tally));
     Cost { by, since, lines, total }
+}
+
+/// Money by the hour and by what `name` says of a row, dearest name first: the amounts of `hours` hours from `since` on.
+pub fn by_hour<'a>(
+    rows: impl IntoIterator<Item = &'a SpendRow>,
+    (since, hours): (Timestamp, usize),
+    name: impl Fn(&SpendRow, &Spent) -> Option<String>,
+) -> Vec<(String, Vec<i64>)> {
+    let start = Window::Hour.start(since);
+    let mut series: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for row in rows {
+        let Ok(spent) = row.what.parse::<Spent>() else { continue };
+        let at = usize::try_from(row.hour.since_ms(start) / Window::Hour.length_ms()).unwrap_or(usize::MAX);
+        let (Some(name), true) = (name(row, &spent), at < hours) else { continue };
+        let held = &mut series.entry(name).or_insert_with(|| vec![0; hours])[at];
+        *held = held.saturating_add(Tally::of_row(&spent, row.amounts).amounts.usd_micros);
+    }
+    let mut series: Vec<_> = series.into_iter().collect();
+    series.sort_by_key(|(_, amounts)| std::cmp::Reverse(amounts.iter().copied().fold(0, i64::saturating_add)));
+    series
 }

@@ -28,7 +28,7 @@ use crate::error::DataError;
 use crate::results::AgentResult;
 use crate::retention::Retention;
 use crate::spend::{By, Cost};
-use crate::store::{ResultFilter, SpendFilter, View};
+use crate::store::{ResultFilter, SpendFilter, SpendRow, View};
 
 /// How long commits are gathered before the views follow: one durable write of a view for many of the log.
 const GATHER: Duration = Duration::from_millis(40);
@@ -116,12 +116,16 @@ impl Views {
         answer.await.map_err(|_| DataError::Stopped)?
     }
 
-    /// What things cost since `since`, from the start of its hour.
+    /// What things cost since `since`, from the start of its hour; nobody says whose agents are.
     pub async fn cost(&self, by: By, since: Timestamp) -> Result<Cost, DataError> {
+        Ok(crate::spend::cost(&self.spend(since).await?, by, since, |_| None))
+    }
+
+    /// The rows of the spend view since `since`, from the start of its hour.
+    pub async fn spend(&self, since: Timestamp) -> Result<Vec<SpendRow>, DataError> {
         let hour = domain::budget::Window::Hour.start(since);
         let filter = SpendFilter { since: Some(hour), ..SpendFilter::default() };
-        let rows = self.inner.log.store().spend(&filter).await?;
-        Ok(crate::spend::cost(&rows, by, since))
+        Ok(self.inner.log.store().spend(&filter).await?)
     }
 
     /// What agents produced, the latest first; of one agent, of one session, or of all.

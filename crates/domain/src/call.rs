@@ -285,6 +285,9 @@ pub struct Settlement {
     /// Who answered, where it was not the model that the intent names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<StoodIn>,
+    /// What a model call's prompt cache came to, where a provider that is no script says what it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheUse>,
 }
 
 /// A model that answered in place of the one that was asked first.
@@ -296,4 +299,15 @@ pub struct StoodIn {
     pub model: String,
     /// Of the body that it was sent.
     pub arguments_hash: Digest,
+}
+
+/// What a prompt cache came to in one model call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheUse {
+    /// All input, in tokens, cached or not.
+    pub input_tokens: i64,
+    /// The part of it that was read from a cache.
+    pub read_tokens: i64,
+    /// What the call would have cost without caches less what it cost; below zero where writing cost more.
+    pub saved_usd_micros: i64,
 }

@@ -9,6 +9,7 @@ pub(crate) mod inbox;
 pub(crate) mod inventory;
 pub(crate) mod login;
 pub(crate) mod page;
+mod picture;
 pub(crate) mod session;
 pub(crate) mod sessions;
 mod step;

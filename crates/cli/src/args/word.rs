@@ -21,6 +21,8 @@ pub(crate) enum By {
     Tool,
     /// By session.
     Session,
+    /// By who owns the agent.
+    Owner,
 }
 
 impl By {
@@ -31,11 +33,12 @@ impl By {
             By::Model => "model",
             By::Tool => "tool",
             By::Session => "session",
+            By::Owner => "owner",
         }
     }
 }
 
-/// A length of time back from now: `30m`, `24h`, `7d`.
+/// A length of time back from now, `30m`, `24h`, `7d`, or a day, `2026-11-01`.
 #[derive(Debug, Clone)]
 pub(crate) struct Since(String);
 
@@ -50,7 +53,9 @@ impl FromStr for Since {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.strip_suffix(['m', 'h', 'd']).and_then(|number| number.parse::<u32>().ok());
-        number.map(|_| Since(text.to_owned())).ok_or_else(|| "write 30m, 24h or 7d".to_owned())
+        let day = format!("{text}T00:00Z").parse::<domain::clock::Timestamp>().is_ok();
+        let known = number.is_some() || day;
+        known.then(|| Since(text.to_owned())).ok_or_else(|| "write 30m, 24h, 7d or 2026-11-01".to_owned())
     }
 }
 
@@ -104,8 +109,9 @@ mod tests {
     #[test]
     fn a_length_of_time_is_a_number_and_a_unit() {
         assert!(Since::from_str("30m").is_ok() && Since::from_str("7d").is_ok());
+        assert!(Since::from_str("2026-11-01").is_ok());
         for wrong in ["", "h", "24", "-1h", "1y", "1h&by=x"] {
-            assert_eq!(Since::from_str(wrong).unwrap_err(), "write 30m, 24h or 7d", "{wrong}");
+            assert_eq!(Since::from_str(wrong).unwrap_err(), "write 30m, 24h, 7d or 2026-11-01", "{wrong}");
         }
     }
 

@@ -25,11 +25,30 @@ fn table(cost: &Value, by: &str) -> String {
             format!("{seconds:.3} s"),
             dollars(&row["usd_micros"]),
             dollars(&row["possibly_billed_usd_micros"]),
+            share(row),
+            dollars(&row["saved_usd_micros"]),
             dollars(&row["scripted_usd_micros"]),
         ]
     };
     let mut rows: Vec<Vec<String>> = items(&cost["lines"]).iter().map(|item| row(text(item, "name"), item)).collect();
     rows.push(row("total".to_owned(), &cost["total"]));
-    let heading = [by, "tokens", "calls", "external actions", "compute", "cost", "possibly billed", "scripted"];
+    let heading = [
+        by,
+        "tokens",
+        "calls",
+        "external actions",
+        "compute",
+        "cost",
+        "possibly billed",
+        "cached",
+        "saved",
+        "scripted",
+    ];
     output::table(&heading, rows)
+}
+
+/// Which part of the input was read from a prompt cache, of models that say so.
+fn share(row: &Value) -> String {
+    let (input, cached) = (row["input_tokens"].as_i64().unwrap_or(0), row["cached_tokens"].as_i64().unwrap_or(0));
+    if input > 0 { format!("{} %", cached.saturating_mul(100) / input) } else { "-".to_owned() }
 }

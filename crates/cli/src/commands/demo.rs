@@ -75,7 +75,7 @@ async fn tell(global: &Global, demo: &Demo, place: &Place, runtime: &mut Runtime
     let sign_in = story.sign_in().await?;
     match global.output {
         Format::Table => output::data(&story.menu(&waiting, &sign_in, runtime.pid())),
-        Format::Json | Format::Jsonl | Format::Yaml => {
+        Format::Json | Format::Jsonl | Format::Yaml | Format::Csv => {
             output::print(global.output, &story.as_value(&waiting, &sign_in, runtime.pid()), |_| String::new())?;
         }
     }

@@ -70,7 +70,7 @@ fn print(format: Format, event: &Value) -> Outcome {
     match format {
         Format::Table => output::data(&line(event)),
         // A feed has no end that a list could be closed at.
-        Format::Json | Format::Jsonl => output::data(&event.to_string()),
+        Format::Json | Format::Jsonl | Format::Csv => output::data(&event.to_string()),
         Format::Yaml => {
             output::data("---");
             output::print(format, event, |_| String::new())?;

@@ -46,7 +46,7 @@ fn a_line_that_cannot_be_meant_is_2() {
     let lines: [(&[&str], &str); 9] = [
         (&["fly"], "unrecognized subcommand"),
         (&["run", "Helper", "hi"], "invalid value 'Helper'"),
-        (&["cost", "--since", "yesterday"], "write 30m, 24h or 7d"),
+        (&["cost", "--since", "yesterday"], "write 30m, 24h, 7d or 2026-11-01"),
         (&["ps", "--phase", "asleep"], "write ready, running, suspended"),
         (&["freeze"], "required"),
         (&["key", "add", "agent"], "key add agent NAME"),

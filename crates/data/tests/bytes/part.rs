@@ -111,6 +111,7 @@ pub(crate) fn settlement() -> Settlement {
         waited_ms: 950,
         scripted: true,
         fallback: None,
+        cache: None,
     }
 }
 

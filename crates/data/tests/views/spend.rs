@@ -1,9 +1,9 @@
 //! What things cost, from what stays readable of the records.
 
 use data::record::Record;
-use data::spend::{By, Named, SpentOn, cost, rows_of, unnamed};
+use data::spend::{By, Named, SpentOn, by_hour, cost, rows_of, unnamed};
 use data::store::SpendRow;
-use domain::call::{CallOutcome, Settlement};
+use domain::call::{CacheUse, CallOutcome, Settlement};
 use domain::clock::Timestamp;
 use domain::event::Event;
 use domain::principal::Autonomy;
@@ -19,7 +19,7 @@ fn rows(records: &[Record]) -> Vec<SpendRow> {
 fn cost_is_known_by_agent_model_tool_and_session() {
     let story = reconciliation();
     let rows = rows(&story.records());
-    let total = |by| cost(&rows, by, Timestamp(START));
+    let total = |by| cost(&rows, by, Timestamp(START), |_| None);
     let agent = total(By::Agent);
     assert_eq!(agent.lines.len(), 1);
     assert_eq!((agent.total.amounts.usd_micros, agent.total.amounts.calls), (6_900, 6));
@@ -41,16 +41,37 @@ fn what_was_possibly_billed_is_told_apart() {
     s.then(10, Event::ModelAnswered { call: s.call(1), attempt: 1, outcome, settlement });
     s.and(s.thinks(1, 2));
     s.then(10, s.says(1, Vec::new()));
-    let found = cost(&rows(&s.records()), By::Model, Timestamp(START));
+    let found = cost(&rows(&s.records()), By::Model, Timestamp(START), |_| None);
     assert_eq!((found.total.amounts.usd_micros, found.total.possibly_billed_usd_micros), (4_600, 2_300));
     assert_eq!(found.lines[0].name, "claude-x");
 }
 
 #[test]
+fn what_a_cache_came_to_is_counted_beside_what_was_spent() {
+    let mut s = Story::begins("cached", Autonomy::Autonomous);
+    let cache = Some(CacheUse { input_tokens: 1000, read_tokens: 750, saved_usd_micros: 3_100 });
+    let settlement = Settlement { scripted: false, cache, ..model_settlement() };
+    let outcome = CallOutcome::Unknown { error: "lost".to_owned() };
+    s.and(s.thinks(1, 1));
+    s.then(10, Event::ModelAnswered { call: s.call(1), attempt: 1, outcome, settlement });
+    let rows = rows(&s.records());
+    for by in [By::Agent, By::Model, By::Session, By::Owner] {
+        let total = cost(&rows, by, Timestamp(START), |_| Some("finance".to_owned())).total;
+        assert_eq!((total.amounts.usd_micros, total.amounts.tokens, total.amounts.calls), (2_300, 1_234, 1));
+        assert_eq!((total.input_tokens, total.cached_tokens, total.saved_usd_micros), (1000, 750, 3_100));
+        assert_eq!(total.hit_rate(), Some(750));
+    }
+    let owners = cost(&rows, By::Owner, Timestamp(START), |_| Some("finance".to_owned()));
+    assert_eq!(owners.lines[0].name, "finance");
+    let hours = by_hour(&rows, (Timestamp(START), 2), |row, _| Some(row.agent.to_string()));
+    assert_eq!(hours, [("reconciliation-finance".to_owned(), vec![2_300, 0])]);
+}
+
+#[test]
 fn hours_before_the_one_asked_for_are_left_out() {
     let rows = rows(&reconciliation().records());
-    assert_eq!(cost(&rows, By::Agent, Timestamp(START + 3_599_999)).total.amounts.calls, 6);
-    assert!(cost(&rows, By::Agent, Timestamp(START + 3_600_000)).lines.is_empty());
+    assert_eq!(cost(&rows, By::Agent, Timestamp(START + 3_599_999), |_| None).total.amounts.calls, 6);
+    assert!(cost(&rows, By::Agent, Timestamp(START + 3_600_000), |_| None).lines.is_empty());
 }
 
 #[test]

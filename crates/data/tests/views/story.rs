@@ -279,6 +279,7 @@ pub(crate) fn model_settlement() -> Settlement {
         waited_ms: 812,
         scripted: true,
         fallback: None,
+        cache: None,
     }
 }
 

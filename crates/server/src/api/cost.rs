@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use data::spend::{By, Cost};
+use data::spend::{self, By, Cost};
+use data::store::SpendRow;
 use domain::clock::Timestamp;
+use domain::id::Name;
 use serde::Deserialize;
 
 use super::Params;
@@ -27,18 +29,31 @@ pub(crate) async fn cost(State(app): State<App>, _: Who, Params(which): Params<W
         which.by.as_deref().unwrap_or("agent").parse().map_err(|error: String| ApiError::bad(error, "say by=agent"))?;
     let back = which.since.as_deref().unwrap_or("24h");
     let since = since(app.clock.now(), back)
-        .ok_or_else(|| ApiError::bad(format!("{back:?} is no length of time"), "write 30m, 24h or 7d"))?;
+        .ok_or_else(|| ApiError::bad(format!("{back:?} is no length of time and no day"), "write 24h or 2026-11-01"))?;
     Ok(Json(spent(&app, by, since).await?))
 }
 
 /// What was spent since an instant.
 pub(crate) async fn spent(app: &App, by: By, since: Timestamp) -> ApiResult<Cost> {
-    app.views.caught_up(VIEWS_WITHIN).await;
-    Ok(app.views.cost(by, since).await?)
+    Ok(spend::cost(&rows(app, since).await?, by, since, |agent| owner(app, agent)))
 }
 
-/// The instant that lies `30m`, `24h` or `7d` before another.
+/// The rows that the sums are made of, from the start of an hour on.
+pub(crate) async fn rows(app: &App, since: Timestamp) -> ApiResult<Vec<SpendRow>> {
+    app.views.caught_up(VIEWS_WITHIN).await;
+    Ok(app.views.spend(since).await?)
+}
+
+/// Who owns an agent now; of one that is gone nobody knows.
+pub(crate) fn owner(app: &App, agent: &Name) -> Option<String> {
+    app.gate.registry().agent(agent).map(|entry| entry.descriptor.metadata.owner.to_string())
+}
+
+/// The instant that lies `30m`, `24h` or `7d` before another, or at which a day began: `2026-11-01`, in UTC.
 fn since(now: Timestamp, back: &str) -> Option<Timestamp> {
+    if back.len() == "2026-11-01".len() {
+        return format!("{back}T00:00Z").parse().ok();
+    }
     let (number, unit) = back.split_at_checked(back.len().checked_sub(1)?)?;
     let unit_ms = match unit {
         "m" => 60_000,
@@ -55,11 +70,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_time_is_a_number_and_a_unit() {
+    fn a_length_of_time_is_a_number_and_a_unit_or_a_day() {
         let now = Timestamp(1_000_000_000);
         assert_eq!(since(now, "30m"), Some(Timestamp(1_000_000_000 - 1_800_000)));
         assert_eq!(since(now, "2h"), Some(Timestamp(1_000_000_000 - 7_200_000)));
-        for wrong in ["", "h", "1", "-1h", "1y", "é"] {
+        assert_eq!(since(now, "1970-01-02"), Some(Timestamp(86_400_000)));
+        for wrong in ["", "h", "1", "-1h", "1y", "é", "1970-13-02", "a day ago."] {
             assert_eq!(since(now, wrong), None, "{wrong}");
         }
     }

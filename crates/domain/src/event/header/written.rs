@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::Amounts;
-use crate::call::{Settlement, StoodIn};
+use crate::call::{CacheUse, Settlement, StoodIn};
 use crate::decision::DecidedAt;
 use crate::id::{Digest, Pos};
 
@@ -40,6 +40,8 @@ struct Settled {
     scripted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fallback: Option<StoodIn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheUse>,
 }
 
 #[derive(Serialize, Deserialize)]
