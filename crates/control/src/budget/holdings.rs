@@ -33,6 +33,10 @@ pub(super) struct Part {
     pub(super) balance: Balance,
     /// What calls need that are about to be decided.
     pub(super) earmarked: i64,
+    /// How often some of it went back: while that is under way, the store's word is not the last one.
+    pub(super) backs: u64,
+    /// How many of those are under way, or were lost on it.
+    pub(super) going: u32,
     /// When a call last wanted some of it.
     pub(super) touched: Timestamp,
 }
@@ -108,6 +112,22 @@ impl Holdings {
             // What the store says has the grant in it.
             Part { balance: stored, ..Part::default() }
         });
+    }
+
+    /// What one shard has drawn by the store's own word, where nothing of it went back since `backs`: the answer to an
+    /// earlier draw may have been lost.
+    pub(super) fn settled(&mut self, shard: Shard, key: &Key, (stored, backs): (i64, u64)) {
+        if let Some(part) = self.books.get_mut(key).and_then(|book| book.parts.get_mut(&shard))
+            && part.backs == backs
+            && part.going == 0
+        {
+            part.balance.drawn = stored;
+        }
+    }
+
+    /// How often some of a shard's part went back.
+    pub(super) fn backs(&self, shard: Shard, key: &Key) -> u64 {
+        self.books.get(key).and_then(|book| book.parts.get(&shard)).map_or(0, |part| part.backs)
     }
 
     /// Whether every budget has room for `worst`. Spent compute time refuses too, though no call holds any.

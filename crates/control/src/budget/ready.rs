@@ -147,6 +147,7 @@ impl Gate {
     async fn drawn(&self, limit: &Limit, wish: Wish) -> Result<Drawn, ControlError> {
         let key = (limit.budget.clone(), limit.start);
         let (shard, back) = (wish.shard, wish.back.clone());
+        let backs = self.holdings_of(shard).backs(shard, &key);
         let drawn = self.log().draw(wish).await?;
         let mut holdings = self.holdings_of(shard);
         if let Some(book) = holdings.books.get_mut(&key) {
@@ -157,6 +158,9 @@ impl Gate {
         if !drawn.fenced {
             let Drawn { granted, drawn, reserved, spent, .. } = drawn;
             holdings.drew(shard, limit, granted, Balance { drawn, reserved, spent });
+            if !back.iter().any(|(from, _)| *from == shard) {
+                holdings.settled(shard, &key, (drawn, backs));
+            }
         }
         let now = self.now();
         if let Some(part) = holdings.books.get_mut(&key).and_then(|book| book.parts.get_mut(&shard)) {
@@ -173,6 +177,8 @@ impl Gate {
         let each = book.parts.iter_mut().filter_map(|(shard, part)| {
             let amount = how_much(*shard, part.touched, part.spare());
             part.balance.drawn -= amount.max(0);
+            part.backs += u64::from(amount > 0);
+            part.going += u32::from(amount > 0);
             (amount > 0).then_some((*shard, amount))
         });
         each.collect()
@@ -230,8 +236,13 @@ impl Gate {
     }
 }
 
-/// What could not be given back stays where it was.
+/// What could not be given back stays where it was; nothing of it is under way any more.
 fn restore(book: &mut Book, back: &[(Shard, i64)], gave: &[Shard]) {
+    for (shard, _) in back {
+        if let Some(part) = book.parts.get_mut(shard) {
+            part.going = part.going.saturating_sub(1);
+        }
+    }
     for (shard, amount) in back.iter().filter(|(shard, _)| !gave.contains(shard)) {
         if let Some(part) = book.parts.get_mut(shard) {
             part.balance.drawn += amount;
