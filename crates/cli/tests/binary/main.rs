@@ -8,6 +8,7 @@ mod apply;
 mod backup;
 mod backup_postgres;
 mod bench;
+mod clients;
 mod demo;
 mod events;
 mod exit_codes;

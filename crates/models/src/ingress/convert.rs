@@ -63,6 +63,10 @@ fn said(part: &Part, to: &Protocol) -> Result<Option<Part>, String> {
     let content = match &part.content {
         Content::Text { .. } | Content::Use { .. } | Content::Result { .. } => return Ok(Some(part.clone())),
         Content::Reasoning { raw, .. } => return Ok(is_own(raw, to).then(|| part.clone())),
+        // Where a client offers tools only once they were looked up, this says which it offers from here on.
+        Content::Other { raw } if raw["type"] == "tool_reference" => {
+            Content::Text { text: format!("Loaded: {}", raw["tool_name"].as_str().unwrap_or_default()) }
+        }
         Content::Other { raw } => Picture::read(raw).ok_or_else(|| kind(raw))?.write(to),
     };
     Ok(Some(Part { content, ..part.clone() }))

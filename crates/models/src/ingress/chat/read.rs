@@ -88,7 +88,7 @@ fn say_answer(message: &Value, talk: &mut Talk) -> Read<()> {
     }
     for field in ["reasoning_content", "reasoning"] {
         if let Some(Value::String(text)) = message.get(field).filter(|text| *text != "") {
-            let raw = serde_json::json!({"type": field, "text": text});
+            let raw = serde_json::json!({field: text});
             talk.say(Role::Agent, Content::Reasoning { text: text.clone(), raw })?;
         }
     }
