@@ -150,8 +150,13 @@ fn make(dir: &Path, path: &Path, clock: &dyn Clock, options: Options) -> Result<
     placed.map_err(|error| of_io(&error, path))
 }
 
+/// A page of a new store, in bytes: a record of 1.5 KB leaves a fifth of a page of 4 KB empty, and half as much of this
+/// one. Stores that were made with another size keep theirs.
+const PAGE: u32 = 8192;
+
 /// Marks a file as ours.
 pub(super) fn found(connection: &Connection) -> Result<(), Fault> {
+    connection.pragma_update(None, "page_size", PAGE)?;
     Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?)
 }
 
