@@ -2,7 +2,7 @@
 //! claimed, and what is known under an older claim changes nothing of it. What must never be known here: how drawing is
 //! done, and whose call it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use data::rows::HoldingDelta;
 use data::store::HoldingRow;
@@ -74,7 +74,7 @@ impl Book {
 /// What this node's shards hold of all budgets.
 #[derive(Debug, Default)]
 pub struct Holdings {
-    pub(super) books: HashMap<Key, Book>,
+    pub(super) books: BTreeMap<Key, Book>,
     shards: BTreeMap<Shard, Epoch>,
     swept: Timestamp,
 }
