@@ -153,8 +153,9 @@ impl Node {
         let gateway = gateway::Door::new(gate.clone(), clock, upstreams);
         let options = Options { triggers: triggers(&gate), ..Options::default() };
         let runtime = Runtime::start(log.clone(), models, gateway, options);
-        tokio::spawn(keep(log.clone(), gate.clone()));
-        let following = tokio::spawn(control::thaw::follow(gate.clone())).abort_handle();
+        // In one task: a watch wakes several in an order that no seed knows.
+        let (kept, thawed) = (keep(log.clone(), gate.clone()), control::thaw::follow(gate.clone()));
+        let following = tokio::spawn(async { tokio::join!(kept, thawed) }).abort_handle();
         Ok(Node { log, gate, runtime, following })
     }
 
