@@ -137,7 +137,7 @@ pub(super) fn state(state: State) -> &'static str {
         State::InDoubt => "IN DOUBT: sent, and nobody knows what came of it",
         State::Resolved => "happened, as a person says",
         State::Abandoned => "let be: nobody knows what came of it",
-        State::Dropped => "dropped: the session was ended",
+        State::Dropped => "dropped: nobody waits for it any more",
     }
 }
 
