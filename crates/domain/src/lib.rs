@@ -17,5 +17,6 @@ pub mod mail;
 pub mod message;
 pub mod money;
 pub mod principal;
+pub mod provenance;
 pub mod schedule;
 pub mod session;

@@ -54,7 +54,7 @@ fn everything() -> Vec<Value> {
         of(
             "Capability",
             json!({"server": "s", "tool": "t", "effect": "write", "value_usd": "args.a * 2",
-            "cost_usd": 0.002, "labels": ["x"], "output_trust": "trusted"}),
+            "cost_usd": 0.002, "labels": ["x"], "output_trust": "trusted", "egress": false, "sensitive": ["iban", "to"]}),
         ),
         of("McpServer", json!({"stdio": {"command": "c", "args": ["-x", ""]}, "secrets": ["A_B"], "timeout": "1m"})),
         of("McpServer", json!({"http": {"url": "https://h/mcp?a=b"}, "timeout": "30s"})),

@@ -1,11 +1,13 @@
 //! `kind: Capability`: one thing that can be done through an MCP server, what it changes and what it is worth.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::field::{Field, Mapping, Reading, Shape, Writer};
 use super::node::Node;
 use super::resource::{Resource, Spec};
-use super::shape::{Choice, Chosen, Word, expression_schema, read_expression};
+use super::shape::{Choice, Chosen, Truth, Word, expression_schema, read_expression};
 use crate::capability::Effect;
 use crate::control::Kind;
 use crate::expression::Expression;
@@ -33,9 +35,18 @@ pub struct CapabilitySpec {
     pub labels: Vec<String>,
     /// How far its answers are trusted; absent, not at all.
     pub output_trust: Trust,
+    /// Whether what it is given leaves the company; absent, it does for anything but a read.
+    pub egress: bool,
+    /// The arguments that steer the effect: to whom, where, how much, which. `None`: all of them.
+    pub sensitive: Option<BTreeSet<String>>,
 }
 
 impl CapabilitySpec {
+    /// Whether an argument steers the effect: where nothing is declared, every one does.
+    pub fn steers(&self, argument: &str) -> bool {
+        self.sensitive.as_ref().is_none_or(|names| names.contains(argument))
+    }
+
     /// What a call with these arguments is worth; `None`: unknown.
     pub fn value_of(&self, arguments: &Value) -> Option<UsdMicros> {
         self.value_usd.as_ref()?.usd(&[("args", arguments)]).ok()
@@ -82,8 +93,24 @@ const VALUE: Field<OverArguments> = Field::new(
 const COST: Field<UsdMicros> = Field::new("cost_usd", "What one call costs, in US dollars. Absent: nothing.");
 const LABELS: Field<Vec<Word>> = Field::new("labels", "What its answers are marked with.");
 const TRUST: Field<Chosen<Trust>> = Field::new("output_trust", "How far its answers are trusted. Absent: untrusted.");
+const EGRESS: Field<Truth> =
+    Field::new("egress", "Whether what it is given leaves the company. Absent: it does, unless it only reads.");
+const SENSITIVE: Field<Vec<Word>> = Field::new(
+    "sensitive",
+    "The arguments that steer its effect: to whom, where, how much, which one. Absent: all; []: none.",
+);
 const FIELDS: Mapping = Mapping {
-    rows: &[SERVER.row(), TOOL.row(), EFFECT.row(), VALUE.row(), COST.row(), LABELS.row(), TRUST.row()],
+    rows: &[
+        SERVER.row(),
+        TOOL.row(),
+        EFFECT.row(),
+        VALUE.row(),
+        COST.row(),
+        LABELS.row(),
+        TRUST.row(),
+        EGRESS.row(),
+        SENSITIVE.row(),
+    ],
     not_yet: &["undo"],
 };
 
@@ -97,19 +124,27 @@ impl Shape for CapabilitySpec {
         let cost = fields.optional(&COST, reading);
         let labels = fields.optional(&LABELS, reading);
         let trust = fields.optional(&TRUST, reading);
+        let egress = fields.optional(&EGRESS, reading);
+        let sensitive = fields.optional(&SENSITIVE, reading);
+        let effect = effect?.map_or(Effect::Irreversible, |Chosen(effect)| effect);
         Some(CapabilitySpec {
             server: server?,
             tool: tool?.0,
-            effect: effect?.map_or(Effect::Irreversible, |Chosen(effect)| effect),
+            effect,
             value_usd: value?.map(|OverArguments(value)| value),
             cost_usd: cost?.unwrap_or_default(),
             labels: labels?.unwrap_or_default().into_iter().map(|Word(label)| label).collect(),
             output_trust: trust?.map_or(Trust::Untrusted, |Chosen(trust)| trust),
+            egress: egress?.map_or(effect.changes_something(), |Truth(egress)| egress),
+            sensitive: sensitive?.map(|names| names.into_iter().map(|Word(name)| name).collect()),
         })
     }
 
     fn write(&self) -> Value {
         let labels: Vec<_> = self.labels.iter().cloned().map(Word).collect();
+        let sensitive = self.sensitive.as_ref().map(|names| names.iter().cloned().map(Word).collect::<Vec<_>>());
+        // What follows from the effect is not written: a descriptor that says nothing of it stays the revision it is.
+        let egress = (self.egress != self.effect.changes_something()).then_some(Truth(self.egress));
         Writer::default()
             .put(&SERVER, &self.server)
             .put(&TOOL, &Word(self.tool.clone()))
@@ -118,6 +153,8 @@ impl Shape for CapabilitySpec {
             .put(&COST, &self.cost_usd)
             .put_some(&LABELS, (!labels.is_empty()).then_some(&labels))
             .put(&TRUST, &Chosen(self.output_trust))
+            .put_some(&EGRESS, egress.as_ref())
+            .put_some(&SENSITIVE, sensitive.as_ref())
             .done()
     }
 
@@ -128,4 +165,35 @@ impl Shape for CapabilitySpec {
 
 impl Spec for CapabilitySpec {
     const KIND: Kind = Kind::Capability;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capability, CapabilitySpec};
+    use crate::descriptor::{Descriptor, parse_file};
+
+    fn read(fields: &str) -> Capability {
+        let text = format!(
+            "apiVersion: agent.os/v1\nkind: Capability\nmetadata: {{name: n, owner: o}}\nspec: {{server: s, tool: t{fields}}}\n"
+        );
+        match parse_file("c.yaml", &text, &|_| None).expect("it is well-formed").remove(0) {
+            Descriptor::Capability(capability) => capability,
+            other => panic!("a capability, not {other:?}"),
+        }
+    }
+
+    fn spec(fields: &str) -> CapabilitySpec {
+        read(fields).spec
+    }
+
+    #[test]
+    fn what_is_not_said_of_a_capability_is_taken_at_its_worst() {
+        let silent = spec("");
+        assert!(silent.egress && silent.steers("anything"));
+        assert!(!spec(", effect: read").egress, "a read that says nothing of it stays inside");
+        assert!(spec(", effect: read, egress: true").egress && !spec(", effect: write, egress: false").egress);
+        let declared = spec(", sensitive: [to]");
+        assert!(declared.steers("to") && !declared.steers("body"));
+        assert!(!spec(", sensitive: []").steers("to"));
+    }
 }

@@ -6,7 +6,7 @@ mod json;
 mod number;
 mod text;
 
-pub(super) use choice::{Choice, Chosen};
+pub(super) use choice::{Choice, Chosen, Truth};
 pub(super) use json::JsonObject;
 pub(super) use number::{Millis, Share, Whole};
 pub(super) use text::{OverInput, Text, Word, expression_schema, read_expression, text};

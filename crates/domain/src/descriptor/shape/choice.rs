@@ -1,10 +1,10 @@
-//! A choice between words.
+//! A choice between words; yes or no.
 
 use serde_json::{Value, json};
 
 use crate::descriptor::diagnostic::Finding;
 use crate::descriptor::field::{Reading, Shape};
-use crate::descriptor::node::{Node, shown};
+use crate::descriptor::node::{Content, Node, Plain, shown};
 
 /// A type whose values are words.
 pub(in crate::descriptor) trait Choice: Sized + Copy + PartialEq + 'static {
@@ -41,5 +41,29 @@ impl<C: Choice> Shape for Chosen<C> {
     fn schema() -> Value {
         let words: Vec<_> = C::ALL.iter().map(|(word, _)| *word).collect();
         json!({"type": "string", "enum": words})
+    }
+}
+
+/// Yes or no, written `true` or `false`.
+pub(in crate::descriptor) struct Truth(pub(in crate::descriptor) bool);
+
+impl Shape for Truth {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let plain = match &node.content {
+            Content::Plain(text) => Plain::of(text),
+            Content::Quoted(_) | Content::List(_) | Content::Map(_) => Plain::Text,
+        };
+        match plain {
+            Plain::Bool(truth) => Some(Truth(truth)),
+            Plain::Null | Plain::Number | Plain::Text => reading.expected(node, "true or false"),
+        }
+    }
+
+    fn write(&self) -> Value {
+        self.0.into()
+    }
+
+    fn schema() -> Value {
+        json!({"type": "boolean"})
     }
 }
