@@ -37,8 +37,8 @@ use crate::postgres::line::{Line, Purpose};
 use crate::postgres::pool::Pool;
 use crate::rows::InboxItem;
 use crate::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget, HeadFilter,
-    HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueBy, DueCursor, Forget,
+    HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
     ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
 };
 
@@ -129,11 +129,11 @@ impl Store for PostgresStore {
     async fn due(
         &self,
         shards: &[Shard],
-        now: Timestamp,
+        by: DueBy,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<Due, StoreError> {
-        self.pool.read(|db| read::due(db, shards, now, after.as_ref(), limit)).await
+        self.pool.read(|db| read::due(db, shards, by, after.as_ref(), limit)).await
     }
 
     async fn mail(

@@ -37,8 +37,8 @@ use crate::rows::InboxItem;
 use crate::sqlite::engine::Engine;
 use crate::sqlite::fault::Fault;
 use crate::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget, HeadFilter,
-    HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueBy, DueCursor, Forget,
+    HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
     ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
 };
 
@@ -152,12 +152,12 @@ impl Store for SqliteStore {
     async fn due(
         &self,
         shards: &[Shard],
-        now: Timestamp,
+        by: DueBy,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<Due, StoreError> {
         let shards = shards.to_vec();
-        self.read(move |db| read::due(db, &shards, now, after.as_ref(), limit)).await
+        self.read(move |db| read::due(db, &shards, by, after.as_ref(), limit)).await
     }
 
     async fn mail(

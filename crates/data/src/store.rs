@@ -8,6 +8,7 @@
 //! ```
 
 mod error;
+mod mail;
 mod views;
 
 use std::path::Path;
@@ -17,10 +18,10 @@ use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
 use domain::control::Scope;
 use domain::id::{CallId, Digest, Epoch, MailId, Name, Pos, Seq, SessionId, Shard, TraceId};
-use domain::mail::MailClass;
 use domain::session::Phase;
 
 pub use crate::store::error::StoreError;
+pub use crate::store::mail::{Due, DueBy, DueCursor, DueRow, MailRow};
 pub use crate::store::views::{LeafRow, ResultFilter, ResultRow, SpendFilter, SpendRow, View, ViewBatch, Views};
 
 use crate::record::{CODEC_PACKED_EVENTS, Envelope};
@@ -57,18 +58,13 @@ pub trait Store: Views {
     /// longer there: that it does nothing when posted again is known to the session that consumed it.
     async fn post(&self, mail: Vec<MailRow>) -> Result<(), StoreError>;
 
-    /// Mail of several shards that is due at `now` and comes after `after`, without what it says, in the order of due
-    /// time and then of posting, whatever its shard; and when the next is.
-    async fn due(
-        &self,
-        shards: &[Shard],
-        now: Timestamp,
-        after: Option<DueCursor>,
-        limit: usize,
-    ) -> Result<Due, StoreError>;
+    /// Mail of several shards that is due and comes after `after`, without what it says, in the order of due time and
+    /// then of posting, whatever its shard; and when the next is.
+    async fn due(&self, shards: &[Shard], by: DueBy, after: Option<DueCursor>, limit: usize)
+    -> Result<Due, StoreError>;
 
-    /// What is due at `now` for one session: what people decided first, each in the order of due time and then of
-    /// posting.
+    /// What is due at `now` for one session, or was when it was posted: what people decided first, each in the order of
+    /// due time and then of posting.
     async fn mail(
         &self,
         session: SessionId,
@@ -316,88 +312,6 @@ pub struct KeyRow {
     pub generation: u32,
     /// The wrapped key; `None` once it was dropped.
     pub wrapped: Option<Vec<u8>>,
-}
-
-/// Mail as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailRow {
-    /// The recipient's shard.
-    pub shard: Shard,
-    /// To whom.
-    pub session: SessionId,
-    /// Unique per recipient.
-    pub id: MailId,
-    /// When it may be delivered.
-    pub due: Timestamp,
-    /// Orders what is due at the same instant: microseconds, unique within the node that posted it.
-    pub posted: i64,
-    /// How it is queued.
-    pub class: MailClass,
-    /// The agent in whose turn it is; empty: not known, which what people decide does not need.
-    pub agent: String,
-    /// The number of its session's partition, where it has one and that is known.
-    pub partition: Option<u64>,
-    /// The sealed body.
-    pub body: Vec<u8>,
-}
-
-/// That mail is due, without what it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueRow {
-    /// The recipient's shard.
-    pub shard: Shard,
-    /// To whom.
-    pub session: SessionId,
-    /// Unique per recipient.
-    pub id: MailId,
-    /// When it may be delivered.
-    pub due: Timestamp,
-    /// When it was posted, in microseconds.
-    pub posted: i64,
-    /// How it is queued.
-    pub class: MailClass,
-    /// The agent in whose turn it is; empty if that is not known.
-    pub agent: String,
-    /// The number of its session's partition.
-    pub partition: Option<u64>,
-}
-
-impl MailRow {
-    /// All of it but what it says.
-    pub fn due_row(&self) -> DueRow {
-        DueRow {
-            shard: self.shard,
-            session: self.session,
-            id: self.id.clone(),
-            due: self.due,
-            posted: self.posted,
-            class: self.class,
-            agent: self.agent.clone(),
-            partition: self.partition,
-        }
-    }
-}
-
-/// Where one look at due mail ended, so that the next begins behind it: mail in its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueCursor {
-    /// When it was due.
-    pub due: Timestamp,
-    /// When it was posted, in microseconds.
-    pub posted: i64,
-    /// To whom.
-    pub session: SessionId,
-    /// Its id.
-    pub id: MailId,
-}
-
-/// What is due.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Due {
-    /// Mail that is due now, at most as many as asked for.
-    pub rows: Vec<DueRow>,
-    /// The earliest instant after the one asked for at which other mail of these shards is due.
-    pub next: Option<Timestamp>,
 }
 
 /// From where a session's past is wanted.

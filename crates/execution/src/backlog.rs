@@ -187,7 +187,9 @@ impl Backlog {
             return;
         }
         let entry = self.entry(row.session, row.shard, &row.agent);
-        entry.poke.is_due(row.due);
+        if !row.was_due() {
+            entry.poke.is_due(row.due);
+        }
         entry.has_mail = true;
         match row.class {
             MailClass::Decision => self.decide(row.session),

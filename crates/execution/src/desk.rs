@@ -139,7 +139,7 @@ impl Desk {
             inner.looks.missed();
         }
         for row in posts.rows {
-            if row.due > now {
+            if row.due > now && !row.was_due() {
                 inner.looks.later(row.due);
             } else if inner.owned.contains_key(&row.shard) {
                 inner.backlog.arrived(&row, None);

@@ -2,7 +2,7 @@
 //! something falls due, when something may have been missed, and, where other nodes share it, once a second. Pure: it
 //! is told the time, and copes with a clock that steps.
 
-use data::store::DueCursor;
+use data::store::{DueBy, DueCursor};
 use domain::clock::Timestamp;
 use domain::id::SessionId;
 
@@ -32,7 +32,7 @@ pub(crate) struct Looks {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
     /// What is due by then.
-    pub now: Timestamp,
+    pub by: DueBy,
     /// Where the next page begins.
     pub from: Option<DueCursor>,
     /// Whether it is of all that is due.
@@ -88,7 +88,14 @@ impl Looks {
         }
         self.next = None;
         self.known_to = Some(self.known_to.map_or(now, |known| known.max(now)));
-        Look { now, from: since.map(behind), all: since.is_none() }
+        // What was due when it was posted here was told. Other nodes' clocks may be ahead, and so may this one's have been
+        // before it started.
+        let by = match since {
+            None => DueBy::all(now),
+            Some(_) if self.shared => DueBy { now, ahead: now.plus_ms(SHARED_BACK_MS) },
+            Some(_) => now.into(),
+        };
+        Look { by, from: since.map(behind), all: since.is_none() }
     }
 
     /// A look ended; something else falls due at `next`.
@@ -105,6 +112,8 @@ fn behind(instant: Timestamp) -> DueCursor {
 
 #[cfg(test)]
 mod tests {
+    use data::store::DueBy;
+
     use super::{Looks, Timestamp};
 
     fn at(ms: i64) -> Timestamp {
@@ -157,6 +166,18 @@ mod tests {
         assert!(looks.begin(at(5_000), 1).all);
         looks.end(Some(at(9_000)));
         assert!(looks.is_time(at(9_000), 2));
+    }
+
+    #[test]
+    fn what_was_due_when_it_was_posted_is_looked_for_ahead_of_a_clock_that_was_set_back() {
+        let mut alone = Looks::new(false);
+        assert_eq!(alone.begin(at(100), 0).by, DueBy::all(at(100)));
+        alone.end(None);
+        assert_eq!(alone.begin(at(200), 100).by, at(200).into());
+        let mut shared = Looks::new(true);
+        shared.begin(at(100_000), 0);
+        shared.end(None);
+        assert_eq!(shared.begin(at(101_000), 1_000).by, DueBy { now: at(101_000), ahead: at(161_000) });
     }
 
     #[test]

@@ -58,12 +58,12 @@ impl Poke {
         }
     }
 
-    /// That mail was due at that instant, whatever a clock that steps back says later.
+    /// That mail for later was due at that instant, whatever a clock that steps back says later.
     pub(crate) fn is_due(&self, due: Timestamp) {
         self.due.fetch_max(due.0, Ordering::SeqCst);
     }
 
-    /// The latest instant at which mail of it was due.
+    /// The latest instant at which mail for later was due.
     pub(crate) fn due(&self) -> Timestamp {
         Timestamp(self.due.load(Ordering::SeqCst))
     }

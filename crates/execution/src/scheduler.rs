@@ -271,7 +271,7 @@ impl Stable {
     async fn turn_page(&mut self) -> Result<bool, DataError> {
         let Some((number, look)) = &mut self.look else { return Ok(false) };
         let (shards, from) = (self.parts.desk.owned(), look.from.clone());
-        let page = self.parts.log.due(&shards, look.now, from, self.options.mail_batch).await?;
+        let page = self.parts.log.due(&shards, look.by, from, self.options.mail_batch).await?;
         if self.parts.desk.page(*number, &page) {
             look.from = page.next_page;
         } else {

@@ -11,7 +11,7 @@ use data::commit::Log;
 use data::error::DataError;
 use data::rows::Head;
 use data::seal::Sealer;
-use data::store::{DueRow, HeadFilter};
+use data::store::{DueBy, DueRow, HeadFilter};
 use domain::descriptor::{Descriptor, parse_file};
 use domain::id::{MailId, Name, SessionId, TraceId};
 use domain::mail::Start;
@@ -200,7 +200,7 @@ impl Node {
         let at_work = HeadFilter { phases: vec![Phase::Ready, Phase::Running], ..HeadFilter::default() };
         let unfinished = self.log.heads(at_work).await?;
         let shards: Vec<_> = self.log.owned().into_keys().collect();
-        let due = self.log.due(&shards, self.log.clock().now(), None, DUE).await?.rows;
+        let due = self.log.due(&shards, DueBy::all(self.log.clock().now()), None, DUE).await?.rows;
         let idle = self.runtime.awake().is_empty() && unfinished.is_empty();
         let behind = if idle && !due.is_empty() { self.behind_others().await? } else { BTreeSet::new() };
         let rests = idle && due.iter().all(|row| behind.contains(&row.id));
@@ -212,7 +212,7 @@ impl Node {
         let waits = HeadFilter { phases: vec![Phase::Suspended], ..HeadFilter::default() };
         let first = self.log.heads(waits).await?;
         let shards: Vec<_> = self.log.owned().into_keys().collect();
-        let due = self.log.due(&shards, self.log.clock().now(), None, DUE).await?.rows;
+        let due = self.log.due(&shards, DueBy::all(self.log.clock().now()), None, DUE).await?.rows;
         let behind = |row: &DueRow| {
             let of_its = |head: &Head| head.partition.is_some() && head.partition == row.partition;
             first.iter().any(|(session, head, _)| *session != row.session && of_its(head))
@@ -226,7 +226,7 @@ impl Node {
         let unfinished = self.log.heads(at_work).await.unwrap_or_default();
         let unfinished: Vec<_> = unfinished.into_iter().map(|(session, head, _)| (session, head.phase)).collect();
         let shards: Vec<_> = self.log.owned().into_keys().collect();
-        let due = self.log.due(&shards, self.log.clock().now(), None, 10).await.unwrap_or_default().rows;
+        let due = self.log.due(&shards, DueBy::all(self.log.clock().now()), None, 10).await.unwrap_or_default().rows;
         let due: Vec<_> = due.into_iter().map(|row| (row.session, row.id, row.due)).collect();
         format!("awake {:?}, unfinished {unfinished:?}, due {due:?}", self.runtime.awake())
     }

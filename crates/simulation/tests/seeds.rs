@@ -11,7 +11,7 @@ use simulation::{Told, tell};
 /// How many seeds are told where nobody says otherwise.
 const SEEDS: u64 = 100;
 /// Seeds that once led to something wrong are told each time.
-const KEPT: [u64; 0] = [];
+const KEPT: [u64; 1] = [173];
 
 /// What must have happened somewhere.
 const KINDS: [&str; 21] = [

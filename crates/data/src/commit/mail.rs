@@ -12,7 +12,7 @@ use crate::commit::lane::stopped;
 use crate::commit::{Log, Shared};
 use crate::error::DataError;
 use crate::rows::Head;
-use crate::store::{Due, DueCursor, DueRow, Forget, MailRow, StoreError};
+use crate::store::{Due, DueBy, DueCursor, DueRow, Forget, MailRow, StoreError};
 
 /// How much mail goes into the store at once, one caller's more or less.
 const POST_GROUP: usize = 512;
@@ -71,11 +71,11 @@ impl Log {
     pub async fn due(
         &self,
         shards: &[Shard],
-        now: Timestamp,
+        by: impl Into<DueBy>,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<DuePage, DataError> {
-        let Due { mut rows, next } = self.store().due(shards, now, after, limit).await?;
+        let Due { mut rows, next } = self.store().due(shards, by.into(), after, limit).await?;
         let full = limit > 0 && rows.len() == limit;
         let next_page = rows.last().filter(|_| full).map(cursor_at);
         let unreadable = self.shared().unreadable.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl Log {
         Ok(DuePage { rows, next_page, next })
     }
 
-    /// What is due for one session, `limit` pieces and a few more at most: what people decided first, each in the
+    /// What is due for one session, or was when it was posted, `limit` pieces and a few more at most: what people decided first, each in the
     /// order of due time and then of posting. What cannot be read is left out, and said once; it stays where it is.
     pub async fn mail(&self, session: SessionId, now: Timestamp, limit: usize) -> Result<MailPage, DataError> {
         let (shard, mut limit) = (self.shard_of(session), limit.max(1));
@@ -167,7 +167,7 @@ pub(super) fn seal(shared: &Shared, mail: &Mail, by: Option<(SessionId, &Head)>)
         session: mail.session,
         id: mail.id.clone(),
         due: mail.due,
-        posted: stamp(shared),
+        posted: stamp(shared, mail.due),
         class: mail.body.class(),
         agent,
         partition,
@@ -175,12 +175,15 @@ pub(super) fn seal(shared: &Shared, mail: &Mail, by: Option<(SessionId, &Head)>)
     }
 }
 
-/// Microseconds, one more than the last at least: what one node posts in order is delivered in order.
-fn stamp(shared: &Shared) -> i64 {
-    let now = shared.clock.now().0.saturating_mul(1000);
-    let next = |last: i64| Some(now.max(last + 1));
+/// Microseconds, one more than the last at least: what one node posts in order is delivered in order. What is meant for
+/// later stays before its time, also where the clock stepped back since the last.
+fn stamp(shared: &Shared, due: Timestamp) -> i64 {
+    let now = shared.clock.now();
+    let micros = now.0.saturating_mul(1_000);
+    let next = |last: i64| Some(micros.max(last + 1));
     let last = shared.posted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-    now.max(last.unwrap_or_default() + 1)
+    let posted = micros.max(last.unwrap_or_default() + 1);
+    if due > now { posted.min(due.0.saturating_mul(1_000) - 1) } else { posted }
 }
 
 fn cursor_at(row: &DueRow) -> DueCursor {

@@ -14,8 +14,8 @@ use crate::postgres::line::Line;
 use crate::postgres::row::{self, all};
 use crate::rows::{InboxItem, frozen_words};
 use crate::store::{
-    Due, DueCursor, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount,
-    RecordRow,
+    Due, DueBy, DueCursor, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, MailRow, MemoryRow,
+    PhaseCount, RecordRow,
 };
 
 const RECORD: &str = "r.id, r.session, r.seq, r.prev, r.epoch, r.at, r.principal, r.trace, r.span, r.parent, r.cause, \
@@ -43,7 +43,7 @@ const CHAIN: &str = "WITH RECURSIVE \
 pub(super) async fn due(
     db: Arc<Line>,
     shards: &[Shard],
-    now: Timestamp,
+    by: DueBy,
     after: Option<&DueCursor>,
     limit: usize,
 ) -> Result<Due, Fault> {
@@ -56,16 +56,17 @@ pub(super) async fn due(
     // A bound on the index's first column apart: a row value alone is compared for every row before it.
     let sql = "SELECT m.shard, m.session, m.id, m.due, m.posted, m.class, m.agent, m.partition \
                FROM unnest($1::int4[]) AS s (shard) CROSS JOIN LATERAL (SELECT * FROM mail WHERE shard = s.shard \
-               AND due <= $2 AND due >= $3 AND (due, posted, session, id) > ($3, $4, $5, $6) \
+               AND due <= $8 AND due <= greatest($2, posted / 1000) AND due >= $3 \
+               AND (due, posted, session, id) > ($3, $4, $5, $6) \
                ORDER BY due, posted, session, id LIMIT $7) AS m ORDER BY m.due, m.posted, m.session, m.id LIMIT $7";
     let rows = if limit == 0 {
         Vec::new()
     } else {
-        db.rows(sql, &[&shards, &now.0, &due, &posted, &session, &id, &limit]).await?
+        db.rows(sql, &[&shards, &by.now.0, &due, &posted, &session, &id, &limit, &by.ahead.0]).await?
     };
     let sql = "SELECT min((SELECT min(due) FROM mail WHERE shard = s.shard AND due > $2)) \
                FROM unnest($1::int4[]) AS s (shard)";
-    let next = db.rows(sql, &[&shards, &now.0]).await?;
+    let next = db.rows(sql, &[&shards, &by.now.0]).await?;
     let next: Option<i64> = row::get(one(&next)?, 0)?;
     Ok(Due { rows: all(&rows, row::due)?, next: next.map(Timestamp) })
 }
@@ -77,7 +78,7 @@ pub(super) async fn mail(
     limit: usize,
 ) -> Result<Vec<MailRow>, Fault> {
     let sql = "SELECT shard, session, id, due, posted, class, agent, partition, body FROM mail WHERE session = $1 \
-               AND due <= $2 ORDER BY class > 0, due, posted, id LIMIT $3";
+               AND due <= greatest($2, posted / 1000) ORDER BY class > 0, due, posted, id LIMIT $3";
     all(&db.rows(sql, &[&id(session), &now.0, &count(limit)]).await?, row::mail)
 }
 

@@ -11,8 +11,8 @@ use crate::rows::{InboxItem, frozen_words};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::row::{self, all, session_blob};
 use crate::store::{
-    Due, DueCursor, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount,
-    RecordRow,
+    Due, DueBy, DueCursor, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, MailRow, MemoryRow,
+    PhaseCount, RecordRow,
 };
 
 const RECORD: &str = "SELECT id, session, seq, prev, epoch, at, principal, trace, span, parent, cause, control_pos, \
@@ -27,7 +27,7 @@ const SNAPSHOT: &str = "SELECT session, seq, pos, fold, key, body FROM snapshot 
 pub(super) fn due(
     db: &mut Connection,
     shards: &[Shard],
-    now: Timestamp,
+    by: DueBy,
     after: Option<&DueCursor>,
     limit: usize,
 ) -> Result<Due, Fault> {
@@ -38,15 +38,16 @@ pub(super) fn due(
     let snapshot = db.transaction()?;
     // A bound on the index's first column apart: a row value alone is compared for every row before it.
     let sql = "SELECT shard, session, id, due, posted, class, agent, partition FROM mail WHERE shard = ? AND due <= ? \
-               AND due >= ? AND (due, posted, session, id) > (?, ?, ?, ?) ORDER BY due, posted, session, id LIMIT ?";
+               AND due <= max(?, posted / 1000) AND due >= ? AND (due, posted, session, id) > (?, ?, ?, ?) \
+               ORDER BY due, posted, session, id LIMIT ?";
     let (mut rows, mut next) = (Vec::new(), None);
     for shard in shards {
         if limit > 0 {
-            let asked = params![shard.0, now.0, due, due, posted, session, id, count(limit)];
+            let asked = params![shard.0, by.ahead.0, by.now.0, due, due, posted, session, id, count(limit)];
             rows.extend(all(&snapshot, sql, asked, row::due)?);
         }
         let mut later = snapshot.prepare_cached("SELECT min(due) FROM mail WHERE shard = ? AND due > ?")?;
-        let later = later.query_row(params![shard.0, now.0], |row| row.get::<_, Option<i64>>(0))?;
+        let later = later.query_row(params![shard.0, by.now.0], |row| row.get::<_, Option<i64>>(0))?;
         next = [next, later].into_iter().flatten().min();
     }
     rows.sort_by(|a, b| (a.due, a.posted, a.session, &a.id).cmp(&(b.due, b.posted, b.session, &b.id)));
@@ -61,7 +62,7 @@ pub(super) fn mail(
     limit: usize,
 ) -> Result<Vec<MailRow>, Fault> {
     let sql = "SELECT shard, session, id, due, posted, class, agent, partition, body FROM mail WHERE session = ? \
-               AND due <= ? ORDER BY class > 0, due, posted, id LIMIT ?";
+               AND due <= max(?, posted / 1000) ORDER BY class > 0, due, posted, id LIMIT ?";
     all(db, sql, params![session_blob(session), now.0, count(limit)], row::mail)
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
-    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget, HeadFilter,
-    HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
+    About, Answer, Batch, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueBy, DueCursor, Forget,
+    HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, MailRow, MemoryRow, PhaseCount, RecordRow,
     ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
 };
 use domain::budget::BudgetKey;
@@ -96,11 +96,11 @@ impl Store for Faulty {
     async fn due(
         &self,
         shards: &[Shard],
-        now: Timestamp,
+        by: DueBy,
         after: Option<DueCursor>,
         limit: usize,
     ) -> Result<Due, StoreError> {
-        self.inner.due(shards, now, after, limit).await
+        self.inner.due(shards, by, after, limit).await
     }
 
     async fn mail(

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use data::commit::Log;
 use data::rows::{Head, Rows};
-use data::store::{DueRow, HeadFilter, MailRow};
-use domain::clock::Timestamp;
+use data::store::{DueBy, DueRow, HeadFilter, MailRow};
+use domain::clock::{Clock, Timestamp};
 use domain::id::{MailId, Pos, SessionId, Shard, TraceId};
 use domain::mail::{Mail, MailBody, MailClass, Start, partition_number};
 use domain::message::{Message, Origin, Role};
@@ -118,16 +118,43 @@ pub(crate) async fn several_shards_are_looked_at_as_one(fixture: Fixture) {
 
 pub(crate) async fn a_session_reads_its_own_mail_and_what_people_decided_first(fixture: Fixture) {
     let log = fixture.log().await;
-    let (one, other) = (session(1), session(2));
-    let later = Mail { due: Timestamp(1_001), ..killed("later", one, "not yet") };
-    let kill = Mail { due: Timestamp(900), ..killed("kill", one, "enough") };
-    log.post(vec![mail("b", one, 800), mail("a", one, 800), mail("first", one, 700), later, kill]).await.unwrap();
-    log.post(vec![mail("x", other, 0)]).await.unwrap();
+    let (one, other, now) = (session(1), session(2), fixture.clock.now());
+    let ago = |ms: i64| now.0 - ms;
+    let later = Mail { due: Timestamp(ago(-1)), ..killed("later", one, "not yet") };
+    let kill = Mail { due: Timestamp(ago(100)), ..killed("kill", one, "enough") };
+    log.post(vec![mail("b", one, ago(200)), mail("a", one, ago(200)), mail("first", one, ago(300))]).await.unwrap();
+    log.post(vec![later, kill, mail("x", other, 0)]).await.unwrap();
     let found = |mail: Vec<Mail>| mail.iter().map(|mail| mail.id.to_string()).collect::<Vec<_>>().join(" ");
-    assert_eq!(found(log.mail(one, NOW, 9).await.unwrap().mail), "kill first b a");
-    assert_eq!(found(log.mail(one, NOW, 2).await.unwrap().mail), "kill first");
-    assert_eq!(found(log.mail(one, Timestamp(750), 9).await.unwrap().mail), "first");
-    assert_eq!(found(log.mail(session(9), NOW, 9).await.unwrap().mail), "");
+    assert_eq!(found(log.mail(one, now, 9).await.unwrap().mail), "kill first b a");
+    assert_eq!(found(log.mail(one, now, 2).await.unwrap().mail), "kill first");
+    assert_eq!(found(log.mail(one, now.plus_ms(1), 9).await.unwrap().mail), "kill later first b a");
+    assert_eq!(found(log.mail(session(9), now, 9).await.unwrap().mail), "");
+}
+
+pub(crate) async fn what_was_due_when_it_was_posted_is_due_whatever_the_clock_says_later(fixture: Fixture) {
+    let log = fixture.log().await;
+    let (id, posted) = (session(1), fixture.clock.now());
+    log.post(vec![mail("at-once", id, posted.0), mail("timer", id, posted.0 + 1)]).await.unwrap();
+    fixture.clock.move_ms(-600_000);
+    // The last stamp is ahead of the clock: what is meant for later must not look as if it had been due.
+    let now = fixture.clock.now();
+    log.post(vec![mail("soon", id, now.0 + 60_000), mail("now", id, now.0)]).await.unwrap();
+    let log = &log;
+    let rows = |by: DueBy| async move { ids(&log.due(&[Shard(0)], by, None, 9).await.unwrap().rows).join(" ") };
+    assert_eq!(rows(DueBy::all(now)).await, "now at-once");
+    assert_eq!(rows(now.into()).await, "now", "a look at what falls due goes no further");
+    let far = DueBy { now, ahead: posted };
+    assert_eq!(rows(far).await, "now at-once");
+    assert_eq!(log.due(&[Shard(0)], far, None, 1).await.unwrap().next, Some(now.plus_ms(60_000)));
+    let first = log.due(&[Shard(0)], far, None, 1).await.unwrap();
+    assert_eq!(ids(&log.due(&[Shard(0)], far, first.next_page, 1).await.unwrap().rows), ["at-once"]);
+    let read = |now: Timestamp| async move {
+        let mail = log.mail(id, now, 9).await.unwrap().mail;
+        mail.iter().map(|mail| mail.id.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(read(now).await, "now at-once");
+    assert_eq!(read(now.plus_ms(60_000)).await, "now soon at-once");
+    assert_eq!(read(posted.plus_ms(1)).await, "now soon at-once timer");
 }
 
 /// A message to a session, and the class, agent and partition that it is queued by.
@@ -255,7 +282,7 @@ pub(crate) async fn mail_that_cannot_be_read_is_left_out_and_stays(fixture: Fixt
     }
     // Once that is known, nobody is woken for it again; and a page of nothing else is not the end.
     assert_eq!(due(&log).await, ["a", "b"]);
-    assert_eq!(fixture.due(&[Shard(0)], NOW, None, 9).await.unwrap().rows.len(), 4);
+    assert_eq!(fixture.due(&[Shard(0)], NOW.into(), None, 9).await.unwrap().rows.len(), 4);
     let page = log.due(&[Shard(0)], NOW, None, 1).await.unwrap();
     assert_eq!((page.rows.len(), page.next_page.is_some()), (0, true));
 }

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use data::rows::InboxItem;
 use data::store::{
-    About, Answer, Batch, BatchPart, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueCursor, Forget,
-    HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, Lease, MailRow, MemoryRow, PhaseCount,
-    RecordRow, ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View, ViewBatch, Views,
+    About, Answer, Batch, BatchPart, Claim, Claimed, ControlAnswer, ControlRow, Draw, Drawn, Due, DueBy, DueCursor,
+    Forget, HeadFilter, HeadRow, History, HistoryFrom, HoldingRow, KeyRow, LeafRow, Lease, MailRow, MemoryRow,
+    PhaseCount, RecordRow, ResultFilter, ResultRow, SpendFilter, SpendRow, Standing, Store, StoreError, View,
+    ViewBatch, Views,
 };
 use domain::budget::BudgetKey;
 use domain::clock::Timestamp;
@@ -197,7 +198,7 @@ impl Store for Shelf {
         Err(busy())
     }
 
-    async fn due(&self, _: &[Shard], _: Timestamp, _: Option<DueCursor>, _: usize) -> Result<Due, StoreError> {
+    async fn due(&self, _: &[Shard], _: DueBy, _: Option<DueCursor>, _: usize) -> Result<Due, StoreError> {
         Err(busy())
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use data::store::{HeadFilter, HistoryFrom, ResultFilter, SpendFilter, Store, View};
+use data::store::{DueBy, DueCursor, DueRow, HeadFilter, HistoryFrom, ResultFilter, SpendFilter, Store, View};
 use domain::clock::Timestamp;
 use domain::id::{Digest, Pos, Shard};
 use domain::session::Phase;
@@ -104,13 +104,15 @@ async fn mail(store: &Arc<dyn Store>, reads: &mut Reads) {
     }
     reads.add("mail", all);
     let shards: Vec<_> = (0..SHARDS).map(Shard).collect();
-    let mut after = None;
-    loop {
-        let due = store.due(&shards, Timestamp(5), after.take(), 2).await.unwrap();
-        let last = due.rows.last().cloned();
-        reads.add("due", [due]);
-        let Some(last) = last else { break };
-        after = Some(data::store::DueCursor { due: last.due, posted: last.posted, session: last.session, id: last.id });
+    for by in [Timestamp(5).into(), DueBy::all(Timestamp(5))] {
+        let mut after = None;
+        loop {
+            let due = store.due(&shards, by, after.take(), 2).await.unwrap();
+            let last = due.rows.last().cloned();
+            reads.add("due", [due]);
+            let Some(DueRow { due, posted, session, id, .. }) = last else { break };
+            after = Some(DueCursor { due, posted, session, id });
+        }
     }
-    reads.add("due in one shard", [store.due(&shards[..1], Timestamp(100), None, 0).await.unwrap()]);
+    reads.add("due in one shard", [store.due(&shards[..1], Timestamp(100).into(), None, 0).await.unwrap()]);
 }

@@ -54,7 +54,8 @@ pub(crate) fn mail(to: u8, id: u8) -> MailRow {
         session: session(to),
         id: mail_id(id),
         due: Timestamp(i64::from(id % 2) * 10),
-        posted: i64::from(id),
+        // Some of what is due at 10 ms was due when it was posted.
+        posted: i64::from(id) * 4_000,
         class: [MailClass::Decision, MailClass::Message, MailClass::Wake][usize::from(id) % 3],
         agent: agent(to).to_string(),
         partition: to.is_multiple_of(2).then_some(u64::MAX - u64::from(to)),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use data::audit::{Auditor, CheckpointKey, Kept, verify};
-use data::store::HoldingRow;
+use data::store::{DueBy, HoldingRow};
 use data::tail::Follower;
 use domain::id::Shard;
 use domain::session::Phase;
@@ -31,7 +31,8 @@ pub async fn at_the_end(world: &World, node: &Node) -> Vec<String> {
     for item in node.log.inbox().await.unwrap_or_default() {
         wrong.push(format!("{} is still in the inbox", item.key));
     }
-    let due = node.log.due(&[Shard(0)], node.log.clock().now(), None, 10).await.unwrap_or_default();
+    let by = DueBy::all(node.log.clock().now());
+    let due = node.log.due(&[Shard(0)], by, None, 10).await.unwrap_or_default();
     for mail in due.rows {
         wrong.push(format!("mail {} is still there", mail.id));
     }
