@@ -134,7 +134,7 @@ pub(crate) enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Show what a session did: a tree of steps, or a transcript.
+    /// Show what a session did: a tree of steps, a transcript, or what prompt caches did for it.
     #[command(after_help = examples::TRACE)]
     Trace {
         /// The session, or an unmistakable ending of its id.
@@ -142,6 +142,9 @@ pub(crate) enum Command {
         /// As a conversation, in full, reasoning above each action.
         #[arg(long)]
         transcript: bool,
+        /// For each model call: what was read from and written to the provider's cache, and which block broke the prefix.
+        #[arg(long, conflicts_with = "transcript")]
+        cache: bool,
     },
     /// Explain a call: from what it did back to who wanted it, under what, with whose consent.
     #[command(after_help = examples::EXPLAIN)]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use domain::budget::{Amounts, Window};
-use domain::call::Settlement;
+use domain::call::{MarkedBy, Settlement};
 use domain::clock::Timestamp;
 use domain::event::Header;
 use domain::id::{CallId, Name};
@@ -38,6 +38,63 @@ pub struct Tally {
     /// What that saved against no caches at all, in micro-dollars; below zero where writing cost more.
     #[serde(default)]
     pub saved_usd_micros: i64,
+    /// The input and the saving by whose doing it was that anything was kept.
+    #[serde(default)]
+    pub marked: Marked,
+}
+
+/// Input and savings of prompt caches, by whose doing it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marked {
+    /// Ostler's marks.
+    pub ostler: Cached,
+    /// Marks that clients set.
+    pub client: Cached,
+    /// Nobody's: the provider keeps prefixes by itself.
+    pub provider: Cached,
+}
+
+/// What prompt caches came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cached {
+    /// All input, in tokens, cached or not.
+    pub input_tokens: i64,
+    /// What was saved against no caches at all, in micro-dollars.
+    pub saved_usd_micros: i64,
+}
+
+impl Marked {
+    /// Of one of them.
+    pub fn by(&self, whose: MarkedBy) -> Cached {
+        match whose {
+            MarkedBy::Ostler => self.ostler,
+            MarkedBy::Client => self.client,
+            MarkedBy::Provider => self.provider,
+        }
+    }
+
+    fn one(whose: Option<MarkedBy>, cached: Cached) -> Self {
+        let mut marked = Marked::default();
+        match whose {
+            Some(MarkedBy::Ostler) => marked.ostler = cached,
+            Some(MarkedBy::Client) => marked.client = cached,
+            Some(MarkedBy::Provider) => marked.provider = cached,
+            None => {}
+        }
+        marked
+    }
+
+    fn plus(&self, other: &Marked) -> Marked {
+        let sum = |one: Cached, other: Cached| Cached {
+            input_tokens: one.input_tokens.saturating_add(other.input_tokens),
+            saved_usd_micros: one.saved_usd_micros.saturating_add(other.saved_usd_micros),
+        };
+        Marked {
+            ostler: sum(self.ostler, other.ostler),
+            client: sum(self.client, other.client),
+            provider: sum(self.provider, other.provider),
+        }
+    }
 }
 
 impl Tally {
@@ -61,9 +118,15 @@ impl Tally {
     /// What a row of the view adds.
     fn of_row(spent: &Spent, amounts: Amounts) -> Self {
         match &spent.on {
-            SpentOn::Input(_) => Tally { input_tokens: amounts.tokens, ..Tally::default() },
+            SpentOn::Input(_) => {
+                let cached = Cached { input_tokens: amounts.tokens, ..Cached::default() };
+                let marked = Marked::one(spent.marked_by, cached);
+                Tally { input_tokens: amounts.tokens, marked, ..Tally::default() }
+            }
             SpentOn::Cached(_) => {
-                Tally { cached_tokens: amounts.tokens, saved_usd_micros: amounts.usd_micros, ..Tally::default() }
+                let saved_usd_micros = amounts.usd_micros;
+                let marked = Marked::one(spent.marked_by, Cached { saved_usd_micros, ..Cached::default() });
+                Tally { cached_tokens: amounts.tokens, saved_usd_micros, marked, ..Tally::default() }
             }
             SpentOn::Model(_) | SpentOn::Capability(_) | SpentOn::Compute => {
                 Self::of_amounts(amounts, spent.scripted, spent.possibly_billed)
@@ -95,6 +158,7 @@ impl Tally {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
             saved_usd_micros: self.saved_usd_micros.saturating_add(other.saved_usd_micros),
+            marked: self.marked.plus(&other.marked),
         }
     }
 }
@@ -115,8 +179,8 @@ pub enum SpentOn {
     Cached(String),
 }
 
-/// What a row of the view is about. Prints as `model:NAME`, `capability:NAME`, `compute`, `input:NAME` or `cached:NAME`, with `+scripted` and
-/// `+possibly-billed` after the first word where that is so.
+/// What a row of the view is about. Prints as `model:NAME`, `capability:NAME`, `compute`, `input:NAME` or `cached:NAME`,
+/// with `+scripted`, `+possibly-billed` and `+by-WHOM` (whose cache marks) after the first word where that is so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
     /// On what.
@@ -125,6 +189,8 @@ pub struct Spent {
     pub scripted: bool,
     /// Whether it was settled at its worst case, because nobody knows.
     pub possibly_billed: bool,
+    /// Of caches: whose doing it was.
+    pub marked_by: Option<MarkedBy>,
 }
 
 impl fmt::Display for Spent {
@@ -139,6 +205,9 @@ impl fmt::Display for Spent {
         f.write_str(word)?;
         f.write_str(if self.scripted { "+scripted" } else { "" })?;
         f.write_str(if self.possibly_billed { "+possibly-billed" } else { "" })?;
+        if let Some(whose) = self.marked_by {
+            write!(f, "+by-{}", whose.as_str())?;
+        }
         name.map_or(Ok(()), |name| write!(f, ":{name}"))
     }
 }
@@ -156,11 +225,14 @@ impl FromStr for Spent {
             Some("cached") => SpentOn::Cached(name.to_owned()),
             _ => return Err(format!("{text:?} is nothing that money is spent on")),
         };
-        let mut spent = Spent { on, scripted: false, possibly_billed: false };
+        let mut spent = Spent { on, scripted: false, possibly_billed: false, marked_by: None };
         for word in words {
+            let whose =
+                word.strip_prefix("by-").and_then(|name| MarkedBy::ALL.into_iter().find(|m| m.as_str() == name));
             match word {
                 "scripted" => spent.scripted = true,
                 "possibly-billed" => spent.possibly_billed = true,
+                _ if whose.is_some() => spent.marked_by = whose,
                 other => return Err(format!("{other:?} says nothing about spending")),
             }
         }
@@ -210,9 +282,10 @@ pub fn rows_of(envelope: &Envelope, agent: &Name, named: &mut Named) -> Vec<Spen
         let Some(settlement) = settles(header) else { continue };
         let on = match (call, header.k.as_str()) {
             (None, _) => SpentOn::Compute,
-            (Some(call), "model_answered") => {
-                named.get(&call).cloned().unwrap_or_else(|| SpentOn::Model("unknown".to_owned()))
-            }
+            (Some(call), "model_answered") => match &settlement.fallback {
+                Some(stood_in) => SpentOn::Model(stood_in.model.clone()),
+                None => named.get(&call).cloned().unwrap_or_else(|| SpentOn::Model("unknown".to_owned())),
+            },
             (Some(call), _) => named.get(&call).cloned().unwrap_or_else(|| SpentOn::Capability("unknown".to_owned())),
         };
         // A write that nobody knows the end of is settled later, under the same name.
@@ -224,9 +297,11 @@ pub fn rows_of(envelope: &Envelope, agent: &Name, named: &mut Named) -> Vec<Spen
             add(&mut rows, SpendRow { agent: agent.clone(), session, hour, what: spent.to_string(), amounts });
         };
         for (on, amounts) in of_cache(&on, settlement) {
-            put(Spent { on, scripted: false, possibly_billed: false }, amounts);
+            let marked_by = settlement.cache.and_then(|cache| cache.marked_by);
+            put(Spent { on, scripted: false, possibly_billed: false, marked_by }, amounts);
         }
-        put(Spent { on, scripted: settlement.scripted, possibly_billed: settlement.worst_case }, settlement.amounts);
+        let (scripted, possibly_billed) = (settlement.scripted, settlement.worst_case);
+        put(Spent { on, scripted, possibly_billed, marked_by: None }, settlement.amounts);
     }
     rows
 }

@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::record::Record;
 use crate::spend::Tally;
 
+mod cache;
 mod calls;
 mod client;
 mod fold;
@@ -30,6 +31,7 @@ mod text;
 mod transcript;
 mod tree;
 
+pub use cache::{Broke, CacheTrace, CachedCall, render_cache};
 pub use text::{asker, speaker};
 pub(crate) use text::{cost as spoken_cost, instant as spoken_instant, one_line};
 pub use transcript::render_transcript;

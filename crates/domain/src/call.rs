@@ -310,4 +310,36 @@ pub struct CacheUse {
     pub read_tokens: i64,
     /// What the call would have cost without caches less what it cost; below zero where writing cost more.
     pub saved_usd_micros: i64,
+    /// The part of the input that was written to a cache, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_tokens: Option<i64>,
+    /// Whose doing it is that anything is kept; `None`: nobody's, or not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marked_by: Option<MarkedBy>,
+}
+
+/// Who made a provider keep the beginning of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkedBy {
+    /// Ostler: it set marks.
+    Ostler,
+    /// The client: it had marks of its own, which went on as they were.
+    Client,
+    /// The provider: it keeps prefixes by itself.
+    Provider,
+}
+
+impl MarkedBy {
+    /// All of them.
+    pub const ALL: [MarkedBy; 3] = [MarkedBy::Ostler, MarkedBy::Client, MarkedBy::Provider];
+
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MarkedBy::Ostler => "ostler",
+            MarkedBy::Client => "client",
+            MarkedBy::Provider => "provider",
+        }
+    }
 }

@@ -8,6 +8,7 @@
 mod messages;
 mod openai;
 
+use domain::call::MarkedBy;
 use domain::clock::Timestamp;
 use domain::descriptor::Protocol;
 use serde_json::Value;
@@ -20,35 +21,87 @@ pub const MOST_MARKS: usize = 4;
 pub const EVERY_BLOCKS: usize = 15;
 /// What a shorter prefix is not kept at, where the table does not say.
 const MIN_TOKENS: u64 = 1024;
+/// The marks that are set here, as they are written. In what somebody says, quotes are escaped.
+const OURS: [&str; 2] = [r#""cache_control":{"type":"ephemeral"}"#, r#""prompt_cache_breakpoint":{"mode":"explicit"}"#];
 /// Bytes of JSON to a token, as a rule.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// Marks the body of a request in the provider's protocol, unless it has marks already.
-pub fn mark(protocol: &Protocol, model: &str, body: &mut Value) {
-    match protocol {
-        Protocol::Anthropic { .. } => messages::mark(&Worth::of(house_of(protocol), model), body),
-        // Others speak these protocols, too, and refuse fields that they do not know.
-        Protocol::OpenaiChat { .. } if house_of(protocol) == Some("openai") => {
-            openai::mark_chat(breakpoints(protocol, model), body);
+/// The marks that a body takes, by where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marks {
+    /// Anthropic's, on blocks.
+    Messages,
+    /// OpenAI's: its key, and its marks where the model takes them.
+    Chat { breakpoints: bool },
+    /// The same, of its responses.
+    Responses { breakpoints: bool },
+    /// Anthropic's, on the parts of a chat that is handed on.
+    Relayed,
+    /// None: it keeps prefixes by itself, or may refuse fields that it does not know.
+    Nothing,
+}
+
+impl Marks {
+    fn of(protocol: &Protocol, model: &str) -> Self {
+        let table = PriceTable::compiled_in();
+        let breakpoints = || table.caching(Some("openai"), model).breakpoints;
+        let relays = |base_url: &str| table.house_at(base_url) == Some("openrouter");
+        match protocol {
+            Protocol::Anthropic { .. } => Marks::Messages,
+            Protocol::OpenaiChat { base_url, .. } if is_openais(base_url) => Marks::Chat { breakpoints: breakpoints() },
+            Protocol::OpenaiChat { base_url, .. } if relays(base_url) && is_anthropics(model) => Marks::Relayed,
+            Protocol::OpenaiResponses { base_url, .. } if is_openais(base_url) => {
+                Marks::Responses { breakpoints: breakpoints() }
+            }
+            Protocol::OpenaiChat { .. }
+            | Protocol::OpenaiResponses { .. }
+            | Protocol::Gemini { .. }
+            | Protocol::Scripted { .. } => Marks::Nothing,
         }
-        Protocol::OpenaiResponses { .. } if house_of(protocol) == Some("openai") => {
-            openai::mark_responses(breakpoints(protocol, model), body);
-        }
-        Protocol::OpenaiChat { .. }
-        | Protocol::OpenaiResponses { .. }
-        // They keep prefixes by themselves.
-        | Protocol::Gemini { .. }
-        | Protocol::Scripted { .. } => {}
     }
 }
 
-/// Marks a body of Anthropic's own protocol.
-pub fn mark_messages(model: &str, body: &mut Value) {
-    messages::mark(&Worth::of(Some("anthropic"), model), body);
+/// Whether a server is OpenAI's own, not one that is compatible with it.
+pub(crate) fn is_openais(base_url: &str) -> bool {
+    let rest = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+    ["openai.com", "openai.azure.com"].iter().any(|vendor| host.ends_with(vendor))
 }
 
-fn breakpoints(protocol: &Protocol, model: &str) -> bool {
-    PriceTable::compiled_in().caching(house_of(protocol), model).breakpoints
+fn is_anthropics(model: &str) -> bool {
+    model.trim_start_matches('~').starts_with("anthropic/")
+}
+
+/// Marks the body of a request in the provider's protocol, unless it has marks already.
+pub fn mark(protocol: &Protocol, model: &str, body: &mut Value) {
+    match Marks::of(protocol, model) {
+        Marks::Messages => messages::mark(&Worth::of(house_of(protocol), model), body),
+        Marks::Chat { breakpoints } => openai::mark_chat(breakpoints, body),
+        Marks::Responses { breakpoints } => openai::mark_responses(breakpoints, body),
+        Marks::Relayed => openai::mark_relayed(body),
+        Marks::Nothing => {}
+    }
+}
+
+/// Who makes the provider keep what this body begins with. `own`: what the client sent, where that goes on as it is.
+pub fn marked_by(protocol: &Protocol, own: Option<&Value>, body: &[u8]) -> Option<MarkedBy> {
+    let ours = || std::str::from_utf8(body).is_ok_and(|body| OURS.iter().any(|mark| body.contains(mark)));
+    if own.is_some_and(is_marked) {
+        Some(MarkedBy::Client)
+    } else if ours() {
+        Some(MarkedBy::Ostler)
+    } else {
+        // Without marks, Anthropic keeps nothing.
+        let by_itself = !matches!(protocol, Protocol::Anthropic { .. } | Protocol::Scripted { .. });
+        by_itself.then_some(MarkedBy::Provider)
+    }
+}
+
+/// Whether a body has marks, in any protocol.
+fn is_marked(body: &Value) -> bool {
+    let (fields, parts) = (["cache_control", "prompt_cache_options"], ["tools", "system", "messages", "input"]);
+    let marked = |part: &Value| ["cache_control", "prompt_cache_breakpoint"].iter().any(|mark| mentions(part, mark));
+    fields.iter().any(|field| body.get(field).is_some()) || parts.iter().any(|part| body.get(part).is_some_and(marked))
 }
 
 /// When a prefix is worth keeping, for one model.

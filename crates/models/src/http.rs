@@ -60,13 +60,6 @@ impl HttpProvider {
         HttpProvider { client, wire, base_url: base_url.to_owned(), key }
     }
 
-    /// Whether the server is the protocol's vendor's own.
-    fn is_vendor(&self) -> bool {
-        let rest = self.base_url.split_once("://").map_or(self.base_url.as_str(), |(_, rest)| rest);
-        let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-        ["openai.com", "openai.azure.com"].iter().any(|vendor| host.ends_with(vendor))
-    }
-
     fn headers(&self, request: &Request) -> Result<HeaderMap, ProviderError> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -141,7 +134,7 @@ impl Provider for HttpProvider {
     fn body(&self, request: &Request) -> Bytes {
         match &request.verbatim {
             Some(verbatim) => verbatim.body.clone(),
-            None => self.wire.encode(request, self.is_vendor()).into(),
+            None => self.wire.encode(request, &self.base_url).into(),
         }
     }
 

@@ -147,6 +147,11 @@ fn said_once(body: &[u8]) -> Result<(), Malformed> {
 }
 
 impl Incoming {
+    /// What it sent, as JSON.
+    pub fn parsed(&self) -> &Value {
+        &self.parsed
+    }
+
     /// Nothing said, in a dialect.
     fn blank(dialect: Dialect) -> Self {
         Incoming {

@@ -142,6 +142,8 @@ impl Price {
             input_tokens: count(usage.all_input()),
             read_tokens: count(usage.cache_read.saturating_add(usage.cache_read_audio)),
             saved_usd_micros: self.uncached(usage).usd_micros.saturating_sub(self.of(usage).usd_micros),
+            written_tokens: Some(count(usage.cache_write_5m.saturating_add(usage.cache_write_1h))),
+            marked_by: None,
         }
     }
 

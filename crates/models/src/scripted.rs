@@ -21,11 +21,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::call::Stop;
+use domain::descriptor::ANTHROPIC_BASE_URL;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use serde_json::{Value, json};
 
 use crate::provider::{Answer, Delta, Provider, ProviderError, Request, Sink, Usage};
-use crate::wire::anthropic::{SCRIPTED_SIGNATURE, encode};
+use crate::wire::Wire;
+use crate::wire::anthropic::SCRIPTED_SIGNATURE;
 
 /// Characters that one token stands for in made-up usage.
 const CHARACTERS_PER_TOKEN: u64 = 4;
@@ -209,7 +211,7 @@ impl Scripted {
 #[async_trait]
 impl Provider for Scripted {
     fn body(&self, request: &Request) -> Bytes {
-        encode(request).into()
+        Wire::Anthropic.encode(request, ANTHROPIC_BASE_URL).into()
     }
 
     async fn send(&self, request: &Request, body: Bytes, sink: Sink<'_>) -> Result<Answer, ProviderError> {

@@ -21,6 +21,7 @@ use serde_json::Value;
 pub use reader::AnswerReader;
 pub use refusal::refused;
 
+use crate::cache;
 use crate::provider::{Answer, Delta, ProviderError, Request};
 use crate::sse::SseEvent;
 
@@ -102,13 +103,26 @@ impl Wire {
         }
     }
 
-    /// The body for this request. `vendor`: the server is the protocol's own vendor's, not one that is compatible.
-    pub fn encode(self, request: &Request, vendor: bool) -> Vec<u8> {
-        match self {
+    /// The body for this request to the server at `base_url`, with its cache marks.
+    pub fn encode(self, request: &Request, base_url: &str) -> Vec<u8> {
+        let mut body = match self {
             Wire::Anthropic => anthropic::encode(request),
-            Wire::Chat => chat::encode(request, vendor),
+            Wire::Chat => chat::encode(request, cache::is_openais(base_url)),
             Wire::Responses => responses::encode(request),
             Wire::Gemini => gemini::encode(request),
+        };
+        cache::mark(&self.at(base_url), &request.model, &mut body);
+        serde_json::to_vec(&body).expect("a JSON value can be written")
+    }
+
+    /// The protocol at an address, without a key.
+    fn at(self, base_url: &str) -> Protocol {
+        let (base_url, key) = (base_url.to_owned(), None);
+        match self {
+            Wire::Anthropic => Protocol::Anthropic { base_url, key },
+            Wire::Chat => Protocol::OpenaiChat { base_url, key },
+            Wire::Responses => Protocol::OpenaiResponses { base_url, key },
+            Wire::Gemini => Protocol::Gemini { base_url, key },
         }
     }
 

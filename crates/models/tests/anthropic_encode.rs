@@ -6,8 +6,12 @@ use std::sync::Arc;
 use domain::capability::Offer;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use models::provider::{Options, Request, Tool};
-use models::wire::anthropic::encode;
+use models::wire::Wire;
 use serde_json::{Value, json};
+
+fn encode(request: &Request) -> Vec<u8> {
+    Wire::Anthropic.encode(request, "https://api.anthropic.com")
+}
 
 fn part(content: Content, origin: Origin) -> Part {
     Part { content, origin, labels: Vec::new(), trust: Trust::Trusted }

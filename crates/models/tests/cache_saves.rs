@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::call::MarkedBy;
 use domain::clock::Timestamp;
 use domain::descriptor::Protocol;
 use models::cache;
@@ -335,4 +336,20 @@ fn openai_is_told_which_calls_belong_together() {
     let mut plain = said(&[]);
     cache::mark(&other, "mistral-large-latest", &mut plain);
     assert_eq!(plain, said(&[]));
+}
+
+#[test]
+fn whose_marks_a_body_has_is_known() {
+    let chat = |url: &str| Protocol::OpenaiChat { base_url: url.to_owned(), key: None };
+    let mut body = json!({"system": "Be exact.", "messages": [{"role": "user", "content": "Go."}]});
+    let own = body.clone();
+    cache::mark(&anthropic(), "claude-opus-5-5", &mut body);
+    let bytes = |body: &Value| serde_json::to_vec(body).unwrap();
+    assert_eq!(cache::marked_by(&anthropic(), Some(&own), &bytes(&body)), Some(MarkedBy::Ostler));
+    assert_eq!(cache::marked_by(&anthropic(), Some(&body), &bytes(&body)), Some(MarkedBy::Client));
+    assert_eq!(cache::marked_by(&anthropic(), None, &bytes(&own)), None, "without marks it keeps nothing");
+    assert_eq!(cache::marked_by(&chat("http://127.0.0.1:1"), None, &bytes(&own)), Some(MarkedBy::Provider));
+    let quoted =
+        json!({"messages": [{"role": "user", "content": bytes(&body).iter().map(|b| *b as char).collect::<String>()}]});
+    assert_eq!(cache::marked_by(&anthropic(), None, &bytes(&quoted)), None, "what is said is no mark");
 }

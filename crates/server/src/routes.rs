@@ -90,6 +90,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/sessions/{id}/wait", |at| on(at, sessions::wait)),
     get("/api/sessions/{id}/stream", |at| on(at, stream::stream)),
     get("/api/sessions/{id}/trace", |at| on(at, sessions::trace)),
+    get("/api/sessions/{id}/cache", |at| on(at, sessions::cache)),
     post("/api/sessions/{id}/suspend", |at| on(at, stop::suspend)),
     post("/api/sessions/{id}/resume", |at| on(at, stop::resume)),
     post("/api/sessions/{id}/kill", |at| on(at, stop::kill)),

@@ -86,6 +86,7 @@ pub(super) const TRACE: &str = "\
 Examples:
   ostler trace ses_7118b9dzpa41qsdez6a7967f91
   ostler trace 7f91 --transcript       an ending of the id is enough
+  ostler trace 7f91 --cache            what broke a prefix of the prompt, so that it was paid for again
   ostler trace 7f91 -o json";
 
 pub(super) const EXPLAIN: &str = "\

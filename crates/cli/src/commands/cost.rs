@@ -26,6 +26,7 @@ fn table(cost: &Value, by: &str) -> String {
             dollars(&row["usd_micros"]),
             dollars(&row["possibly_billed_usd_micros"]),
             share(row),
+            marks(row),
             dollars(&row["saved_usd_micros"]),
             dollars(&row["scripted_usd_micros"]),
         ]
@@ -41,6 +42,7 @@ fn table(cost: &Value, by: &str) -> String {
         "cost",
         "possibly billed",
         "cached",
+        "marks",
         "saved",
         "scripted",
     ];
@@ -51,4 +53,12 @@ fn table(cost: &Value, by: &str) -> String {
 fn share(row: &Value) -> String {
     let (input, cached) = (row["input_tokens"].as_i64().unwrap_or(0), row["cached_tokens"].as_i64().unwrap_or(0));
     if input > 0 { format!("{} %", cached.saturating_mul(100) / input) } else { "-".to_owned() }
+}
+
+/// Who made providers keep what prompts begin with, by the input that it was of, the most first.
+fn marks(row: &Value) -> String {
+    let input = |whose: &&str| row["marked"][*whose]["input_tokens"].as_i64().unwrap_or(0);
+    let mut whose: Vec<_> = ["ostler", "client", "provider"].into_iter().filter(|whose| input(whose) > 0).collect();
+    whose.sort_by_key(|whose| std::cmp::Reverse(input(whose)));
+    if whose.is_empty() { "-".to_owned() } else { whose.join(", ") }
 }

@@ -19,6 +19,17 @@ pub(crate) async fn trace(global: &Global, session: &str, transcript: bool) -> O
     text(&client, &format!("/api/sessions/{session}/trace?as={view}")).await
 }
 
+/// Prints what prompt caches did for a session's model calls.
+pub(crate) async fn cache(global: &Global, session: &str) -> Outcome {
+    let client = Client::find(global)?;
+    let session = session_id(&client, session).await?;
+    if global.output != Format::Table {
+        let calls = client.get(&format!("/api/sessions/{session}/cache")).await?;
+        return output::print(global.output, &calls, |_| String::new());
+    }
+    text(&client, &format!("/api/sessions/{session}/cache?as=text")).await
+}
+
 /// Prints why a call was made.
 pub(crate) async fn explain(global: &Global, call: &str) -> Outcome {
     let client = Client::find(global)?;

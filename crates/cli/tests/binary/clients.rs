@@ -15,7 +15,7 @@ const UPSTREAM_KEY: &str = "the-upstream-key";
 const PROVIDERS: [&str; 3] = ["anthropic", "openai-chat", "openai-responses"];
 
 /// The scripted model API.
-struct Upstream {
+pub(crate) struct Upstream {
     child: Child,
     port: u16,
     log: PathBuf,
@@ -98,7 +98,7 @@ fn provider(protocol: &str, port: u16) -> String {
 }
 
 /// A server, the model API behind it, and for each provider an agent that may spend and one that may not.
-fn stage() -> (Stage, Upstream) {
+pub(crate) fn stage() -> (Stage, Upstream) {
     let mut stage = Stage::stopped(None);
     let upstream = Upstream::start(&stage);
     let file =

@@ -8,6 +8,7 @@ mod apply;
 mod backup;
 mod backup_postgres;
 mod bench;
+mod cache;
 mod clients;
 mod demo;
 mod events;

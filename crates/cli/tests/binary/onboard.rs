@@ -1,11 +1,14 @@
 //! `onboard`: what it prints is what a shell sets, its key is made once, and the first call is shown.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::stage::{Said, Stage, text};
+use crate::stage::{Said, Stage, ask_model, text};
+
+const HELLO: &str =
+    r#"{"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}"#;
 
 #[test]
 fn what_is_printed_is_set_by_a_shell_and_the_key_is_made_once() {
@@ -42,20 +45,6 @@ fn nobody_who_calls_and_nobody_there_are_said_so() {
     stage.run(&["onboard", "note-keeper", "--openai", "--mcp"]).with_code(2);
 }
 
-/// Asks the agent's model as an SDK would.
-fn asks(url: &str, key: &str) {
-    let host = url.trim_start_matches("http://");
-    let body =
-        r#"{"model": "claude-haiku-4-5", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}"#;
-    let mut stream = std::net::TcpStream::connect(host).unwrap();
-    let head = format!("POST /v1/messages HTTP/1.1\r\nhost: {host}\r\nx-api-key: {key}\r\nconnection: close\r\n");
-    let length = format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
-    stream.write_all([head.as_str(), &length, body].concat().as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-}
-
 #[test]
 fn the_first_call_is_waited_for_and_shown() {
     let stage = Stage::demo();
@@ -66,7 +55,7 @@ fn the_first_call_is_waited_for_and_shown() {
     // A session of our own loop is none of its calls.
     stage.run(&["run", "note-keeper", "Hello"]).with_code(0);
     let set = stage.json(&["onboard", "note-keeper", "--print"]);
-    asks(text(&set, "url"), text(&set, "key"));
+    ask_model((text(&set, "url"), text(&set, "key")), "", HELLO);
     let said = Said::from(child.wait_with_output().unwrap()).with_code(0);
     let first = said.out.split("the first call:").nth(1).unwrap();
     for word in ["session  ses_", "claude-haiku-4-5, ok", "tokens   ", "nobody is billed", "ostler trace ses_"] {

@@ -1,5 +1,6 @@
 //! A server of the test's own on a directory of its own, and `ostler` commands against it.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -312,4 +313,17 @@ pub(crate) fn skips(why: &str) {
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
         std::io::Write::write_all(&mut file, format!("skipped: {why}\n").as_bytes()).unwrap();
     }
+}
+
+/// Asks an agent's model as an SDK would, in a session of this name; an empty one: whichever it follows.
+pub(crate) fn ask_model((url, key): (&str, &str), session: &str, body: &str) {
+    let host = url.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    let head = format!("POST /v1/messages HTTP/1.1\r\nhost: {host}\r\nx-api-key: {key}\r\nconnection: close\r\n");
+    let session = if session.is_empty() { String::new() } else { format!("ostler-session: {session}\r\n") };
+    let length = format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all([&head, &session, &length, body].concat().as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

@@ -3,9 +3,10 @@
 use data::record::Record;
 use data::spend::{By, Named, SpentOn, by_hour, cost, rows_of, unnamed};
 use data::store::SpendRow;
-use domain::call::{CacheUse, CallOutcome, Settlement};
+use domain::call::{CacheUse, CallOutcome, MarkedBy, Settlement, StoodIn};
 use domain::clock::Timestamp;
 use domain::event::Event;
+use domain::id::Digest;
 use domain::principal::Autonomy;
 
 use crate::story::{START, Story, model_settlement, name, reconciliation};
@@ -49,7 +50,10 @@ fn what_was_possibly_billed_is_told_apart() {
 #[test]
 fn what_a_cache_came_to_is_counted_beside_what_was_spent() {
     let mut s = Story::begins("cached", Autonomy::Autonomous);
-    let cache = Some(CacheUse { input_tokens: 1000, read_tokens: 750, saved_usd_micros: 3_100 });
+    let marked_by = Some(MarkedBy::Client);
+    let cache =
+        CacheUse { input_tokens: 1000, read_tokens: 750, saved_usd_micros: 3_100, marked_by, ..CacheUse::default() };
+    let cache = Some(cache);
     let settlement = Settlement { scripted: false, cache, ..model_settlement() };
     let outcome = CallOutcome::Unknown { error: "lost".to_owned() };
     s.and(s.thinks(1, 1));
@@ -60,11 +64,28 @@ fn what_a_cache_came_to_is_counted_beside_what_was_spent() {
         assert_eq!((total.amounts.usd_micros, total.amounts.tokens, total.amounts.calls), (2_300, 1_234, 1));
         assert_eq!((total.input_tokens, total.cached_tokens, total.saved_usd_micros), (1000, 750, 3_100));
         assert_eq!(total.hit_rate(), Some(750));
+        let whose =
+            MarkedBy::ALL.map(|whose| (total.marked.by(whose).input_tokens, total.marked.by(whose).saved_usd_micros));
+        assert_eq!(whose, [(0, 0), (1000, 3_100), (0, 0)]);
     }
     let owners = cost(&rows, By::Owner, Timestamp(START), |_| Some("finance".to_owned()));
     assert_eq!(owners.lines[0].name, "finance");
     let hours = by_hour(&rows, (Timestamp(START), 2), |row, _| Some(row.agent.to_string()));
     assert_eq!(hours, [("reconciliation-finance".to_owned(), vec![2_300, 0])]);
+}
+
+#[test]
+fn an_answer_of_a_fallback_is_charged_to_the_model_that_gave_it() {
+    let mut s = Story::begins("fallback", Autonomy::Autonomous);
+    let stood_in = StoodIn { provider: name("other"), model: "gpt-x".to_owned(), arguments_hash: Digest::of(b"body") };
+    let cache = Some(CacheUse { input_tokens: 9, ..CacheUse::default() });
+    let settlement = Settlement { scripted: false, fallback: Some(stood_in), cache, ..model_settlement() };
+    let outcome = CallOutcome::Failed { error: "no".to_owned(), retryable: false };
+    s.and(s.thinks(1, 1));
+    s.then(10, Event::ModelAnswered { call: s.call(1), attempt: 1, outcome, settlement });
+    let found = cost(&rows(&s.records()), By::Model, Timestamp(START), |_| None);
+    let lines: Vec<_> = found.lines.iter().map(|line| (line.name.as_str(), line.tally.amounts.usd_micros)).collect();
+    assert_eq!((lines, found.total.input_tokens), (vec![("gpt-x", 2_300)], 9));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BYTES_PER_TOKEN, EVERY_BLOCKS, MOST_MARKS, Worth, mentions};
+use super::{BYTES_PER_TOKEN, EVERY_BLOCKS, MOST_MARKS, Worth, is_marked};
 
 /// One block of the prompt.
 struct Block {
@@ -32,9 +32,7 @@ struct Prompt {
 }
 
 pub(super) fn mark(worth: &Worth, body: &mut Value) {
-    let parts = ["cache_control", "tools", "system", "messages"];
-    let marked = |part: &str| body.get(part).is_some_and(|value| part == parts[0] || mentions(value, parts[0]));
-    if parts.into_iter().any(marked) {
+    if is_marked(body) {
         return;
     }
     let prompt = Prompt::of(body);

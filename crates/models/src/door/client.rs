@@ -8,6 +8,7 @@ use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{Model, ModelProvider};
 use domain::id::Name;
 use domain::message::Message;
+use serde_json::Value;
 
 use super::{Door, Prepared};
 use crate::ingress::{Incoming, Malformed, converted, speaks, verbatim};
@@ -76,6 +77,14 @@ impl Wanted<'_> {
         match self {
             Wanted::Client(incoming) if listed.allow.contains(&incoming.model) => &incoming.model,
             Wanted::Own(_) | Wanted::Client(_) => &listed.name,
+        }
+    }
+
+    /// What the client sent, where one did.
+    pub(super) fn own_body(&self) -> Option<&Value> {
+        match self {
+            Wanted::Own(_) => None,
+            Wanted::Client(incoming) => Some(incoming.parsed()),
         }
     }
 

@@ -9,7 +9,7 @@ use control::Overtaken;
 use data::commit::Receipt;
 use data::rows::Rows;
 use domain::budget::Amounts;
-use domain::call::{CallOutcome, Facts, Settlement, StoodIn};
+use domain::call::{CacheUse, CallOutcome, Facts, Settlement, StoodIn};
 use domain::event::Event;
 use domain::id::Digest;
 use domain::message::{Content, Message, Trust};
@@ -276,7 +276,8 @@ fn answered((ticket, route): (&Ticket, &Route), answer: &Answer, settlement: &mu
     let counted = route.price.of(&answer.usage);
     if is_credible(answer, &counted, &ticket.worst) {
         settlement.amounts = counted;
-        settlement.cache = (!settlement.scripted).then(|| route.price.cached(&answer.usage));
+        settlement.cache = (!settlement.scripted)
+            .then(|| CacheUse { marked_by: route.marked_by, ..route.price.cached(&answer.usage) });
     } else {
         // A provider that does not say what an answer took, or says what cannot be: it is not free for that, and cannot
         // have taken more than the most.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use control::Registry;
 use domain::budget::Amounts;
-use domain::call::Ask;
+use domain::call::{Ask, MarkedBy};
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{AgentSpec, Fallback, ModelProvider, Protocol, ToolCalls};
 use domain::id::{Digest, Name};
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::Door;
 use super::client::{Speech, Wanted};
+use crate::cache::marked_by;
 use crate::constrained::Constrained;
 use crate::http::HttpProvider;
 use crate::pin::pin;
@@ -48,6 +49,8 @@ pub(super) struct Route {
     pub(super) request: Request,
     pub(super) body: Bytes,
     pub(super) price: Price,
+    /// Who makes the provider keep what the body begins with.
+    pub(super) marked_by: Option<MarkedBy>,
 }
 
 /// A model of a descriptor's.
@@ -122,8 +125,10 @@ impl Door {
         let body = provider.body(&request);
         let worst = price.worst(most_input_tokens(&body, ask.act.beside_bytes()), request.max_output_tokens.into());
         let places = self.places(name, descriptor.spec.concurrent);
+        let own = request.verbatim.as_ref().and_then(|_| ask.act.own_body());
+        let marked_by = marked_by(&descriptor.spec.protocol, own, &body);
         let (provider_name, model_name) = (name.clone(), model.to_owned());
-        Ok((Route { provider_name, model_name, provider, places, request, body, price }, worst))
+        Ok((Route { provider_name, model_name, provider, places, request, body, price, marked_by }, worst))
     }
 
     fn provider(&self, descriptor: &ModelProvider) -> Result<Arc<dyn Provider>, Refusal> {

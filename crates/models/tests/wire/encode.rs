@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::stream::{FOLDERS, answer, text, wanted};
 
+/// A server that is no vendor's.
+const ELSEWHERE: &str = "http://127.0.0.1:1";
+
 fn said(role: Role, contents: Vec<Content>) -> Arc<Message> {
     let part = |content| Part { content, origin: Origin::Model, labels: Vec::new(), trust: Trust::Trusted };
     Arc::new(Message { role, parts: contents.into_iter().map(part).collect() })
@@ -42,7 +45,7 @@ fn request(messages: Vec<Arc<Message>>) -> Request {
 }
 
 fn body(wire: Wire, request: &Request) -> Value {
-    serde_json::from_slice(&wire.encode(request, false)).expect("a body is JSON")
+    serde_json::from_slice(&wire.encode(request, ELSEWHERE)).expect("a body is JSON")
 }
 
 /// A conversation with everything in it.
@@ -70,12 +73,12 @@ fn a_longer_conversation_begins_with_the_bytes_of_the_shorter() {
         if wire == Wire::Anthropic {
             continue; // its cache marks move; its own tests look at that
         }
-        let bodies: Vec<Vec<u8>> = [1, 3, 4].map(|n| wire.encode(&request(long()[..n].to_vec()), false)).into();
+        let bodies: Vec<Vec<u8>> = [1, 3, 4].map(|n| wire.encode(&request(long()[..n].to_vec()), ELSEWHERE)).into();
         for (shorter, longer) in bodies.iter().zip(&bodies[1..]) {
             let kept = shorter.len() - "]}]}".len() - usize::from(wire == Wire::Gemini || wire == Wire::Responses);
             assert_eq!(longer[..kept], shorter[..kept], "{wire:?}");
         }
-        assert_eq!(wire.encode(&request(long()), false), wire.encode(&request(long()), false));
+        assert_eq!(wire.encode(&request(long()), ELSEWHERE), wire.encode(&request(long()), ELSEWHERE));
     }
 }
 
@@ -98,7 +101,8 @@ fn chat_says_it_all() {
         {"role": "user", "content": "Never mind."},
     ]);
     assert_eq!(body["messages"], expected);
-    let vendor: Value = serde_json::from_slice(&Wire::Chat.encode(&request(long()), true)).unwrap();
+    let vendor: Value =
+        serde_json::from_slice(&Wire::Chat.encode(&request(long()), "https://api.openai.com/v1")).unwrap();
     assert_eq!((&vendor["max_completion_tokens"], &vendor["max_tokens"]), (&json!(4096), &Value::Null));
 }
 
@@ -160,7 +164,7 @@ fn what_a_model_said_goes_back_as_it_said_it() {
     assert_eq!(sent["messages"][2]["reasoning_content"], "First the ledger.");
     // Nobody gets what another protocol's model kept for itself.
     for (_, wire) in FOLDERS.into_iter().filter(|(_, wire)| *wire != Wire::Responses) {
-        let sent = wire.encode(&history(sealed.message.clone()), false);
+        let sent = wire.encode(&history(sealed.message.clone()), ELSEWHERE);
         let sent = String::from_utf8(sent).expect("text");
         assert!(!sent.contains("encrypted_content") && sent.contains("call_golden_a"), "{wire:?}: {sent}");
     }
@@ -207,4 +211,35 @@ fn options_are_said_in_each_protocols_words() {
     );
     let old = body(Wire::Anthropic, &Request { model: "claude-haiku-4-5-20251001".to_owned(), ..asked });
     assert_eq!((&old["thinking"]["budget_tokens"], &old["temperature"]), (&json!(4095), &Value::Null));
+}
+
+#[test]
+fn openai_is_told_which_of_our_own_calls_belong_together() {
+    let at = |wire: Wire, model: &str, messages: usize, url: &str| -> Value {
+        let request = Request { model: model.to_owned(), ..request(long()[..messages].to_vec()) };
+        serde_json::from_slice(&wire.encode(&request, url)).unwrap()
+    };
+    let openai = "https://api.openai.com/v1";
+    for wire in [Wire::Chat, Wire::Responses] {
+        let (first, later) = (at(wire, "gpt-5.5", 1, openai), at(wire, "gpt-5.5", 4, openai));
+        assert!(first["prompt_cache_key"].is_string(), "{first}");
+        assert_eq!(first["prompt_cache_key"], later["prompt_cache_key"]);
+        assert_eq!(at(wire, "gpt-5.5", 1, ELSEWHERE).get("prompt_cache_key"), None, "others may refuse it");
+    }
+    let marked = at(Wire::Chat, "gpt-5.6-sol", 1, openai);
+    assert_eq!(marked["messages"][0]["content"][0]["prompt_cache_breakpoint"], json!({"mode": "explicit"}));
+}
+
+#[test]
+fn a_chat_that_is_handed_on_to_anthropic_has_its_marks() {
+    let request = Request { model: "anthropic/claude-opus-4.5".to_owned(), ..request(long()) };
+    let body: Value = serde_json::from_slice(&Wire::Chat.encode(&request, "https://openrouter.ai/api/v1")).unwrap();
+    let marks = body.to_string().matches(r#""cache_control":{"type":"ephemeral"}"#).count();
+    assert_eq!((marks, body.get("prompt_cache_key")), (2, None), "{body}");
+    assert_eq!(body["messages"][0]["content"][0]["cache_control"], json!({"type": "ephemeral"}));
+    let last = body["messages"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["content"][0]["cache_control"], json!({"type": "ephemeral"}));
+    let other = Request { model: "openai/gpt-5.5".to_owned(), ..request };
+    let body = Wire::Chat.encode(&other, "https://openrouter.ai/api/v1");
+    assert!(!String::from_utf8(body).unwrap().contains("cache_control"));
 }

@@ -1,5 +1,6 @@
 //! Sessions: which there are, what they wait for, how they ended, what they did.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use data::rows::Head;
 use data::store::HeadFilter;
-use data::trace::{Trace, render_transcript, render_tree};
+use data::trace::{CacheTrace, Trace, render_cache, render_transcript, render_tree};
 use domain::clock::Timestamp;
 use domain::decision::{Wait, WaitFor};
 use domain::id::{Name, SessionId};
@@ -204,6 +205,28 @@ pub(crate) async fn trace(
                 format!("a trace is shown as json, tree or transcript, not {other}"),
                 "leave `as` out",
             ));
+        }
+    })
+}
+
+/// What its model calls read from the provider's prompt cache, and what broke a prefix: JSON, or `as=text`.
+pub(crate) async fn cache(
+    State(app): State<App>,
+    _: Who,
+    Id(id): Id<SessionId>,
+    Params(form): Params<As>,
+) -> ApiResult<Response> {
+    let records = app.records(id).await?;
+    let mut texts = BTreeMap::new();
+    for offers in CacheTrace::offers(&records) {
+        texts.extend(app.log.text(offers).await?.map(|text| (offers, text)));
+    }
+    let trace = CacheTrace::of(&records, &texts).ok_or_else(|| ApiError::erased(id))?;
+    Ok(match form.form.as_deref() {
+        None | Some("json") => Json(trace).into_response(),
+        Some("text") => render_cache(&trace).into_response(),
+        Some(other) => {
+            return Err(ApiError::bad(format!("it is shown as json or text, not {other}"), "leave `as` out"));
         }
     })
 }

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use data::spend::{self, By, Cost, Spent, SpentOn, Tally};
+use domain::call::MarkedBy;
 use domain::clock::Timestamp;
 use domain::id::{IdError, Name};
 use maud::{Markup, PreEscaped, html};
@@ -71,6 +72,13 @@ fn on(spent: &Spent) -> Option<String> {
     }
 }
 
+/// By whose doing a provider kept what prompts begin with, as the page says it.
+const WHOSE: [(MarkedBy, &str); 3] = [
+    (MarkedBy::Provider, "provider-cached: kept by the provider itself, with or without Ostler"),
+    (MarkedBy::Client, "client-cached: by marks of the client's own, passed on as they are"),
+    (MarkedBy::Ostler, "by marks that Ostler set"),
+];
+
 /// What prompt caches came to, beside the baseline that it is measured against.
 fn caches(whole: &Tally) -> Markup {
     let Some(rate) = whole.hit_rate() else {
@@ -82,12 +90,17 @@ fn caches(whole: &Tally) -> Markup {
         table {
             tr { th { "baseline" } th.number { "cost" } th.number { "saved" } }
             tr { td { "uncached: the same calls if nothing were cached" } td.number { (money(uncached)) } td.number { "" } }
+            @for (whose, words) in WHOSE {
+                @let saved = whole.marked.by(whose).saved_usd_micros;
+                @if whole.marked.by(whose).input_tokens > 0 {
+                    tr { td { (words) } td.number { "" } td.number { (money(saved)) } }
+                }
+            }
             tr { td { "as billed" } td.number { (money(whole.amounts.usd_micros)) } td.number { (money(whole.saved_usd_micros)) } }
         }
         p.meta {
             (grouped(whole.cached_tokens)) " of " (grouped(whole.input_tokens)) " input tokens were read from a cache ("
-            (rate / 10) "." (rate % 10) " %). A provider that caches by itself, and a client that marks by itself, would have "
-            "saved the same without Ostler."
+            (rate / 10) "." (rate % 10) " %). Only what Ostler's own marks saved would not have been saved without it."
         }
     }
 }

@@ -6,11 +6,10 @@ use domain::message::{Content, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::SCRIPTED_SIGNATURE;
-use crate::cache;
 use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
 
-/// The body for this request.
-pub fn encode(request: &Request) -> Vec<u8> {
+/// The body for this request, without cache marks.
+pub fn encode(request: &Request) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), request.model.as_str().into());
     body.insert("max_tokens".into(), request.max_output_tokens.into());
@@ -24,9 +23,7 @@ pub fn encode(request: &Request) -> Vec<u8> {
     }
     body.insert("messages".into(), Value::Array(conversation(&request.messages)));
     options(request, &mut body);
-    let mut body = Value::Object(body);
-    cache::mark_messages(&request.model, &mut body);
-    serde_json::to_vec(&body).expect("a JSON value can be written")
+    Value::Object(body)
 }
 
 fn tools(request: &Request) -> Vec<Value> {

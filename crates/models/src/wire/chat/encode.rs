@@ -8,7 +8,7 @@ use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
 use crate::wire::turns::{Said, Turn, turns};
 
 /// The body for this request. OpenAI's own models know the cap by its newer name only; other servers by the old one.
-pub fn encode(request: &Request, vendor: bool) -> Vec<u8> {
+pub fn encode(request: &Request, vendor: bool) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), request.model.as_str().into());
     let cap = if vendor { "max_completion_tokens" } else { "max_tokens" };
@@ -22,7 +22,7 @@ pub fn encode(request: &Request, vendor: bool) -> Vec<u8> {
     }
     options(request, &mut body);
     body.insert("messages".into(), Value::Array(conversation(request)));
-    serde_json::to_vec(&Value::Object(body)).expect("a JSON value can be written")
+    Value::Object(body)
 }
 
 fn tool(tool: &Tool) -> Value {

@@ -11,7 +11,7 @@ use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
 use crate::wire::turns::{Said, Turn, turns};
 
 /// The body for this request.
-pub fn encode(request: &Request) -> Vec<u8> {
+pub fn encode(request: &Request) -> Value {
     let mut body = Map::new();
     if !request.instructions.trim().is_empty() {
         body.insert("systemInstruction".into(), json!({"parts": [{"text": &*request.instructions}]}));
@@ -27,7 +27,7 @@ pub fn encode(request: &Request) -> Vec<u8> {
     }
     body.insert("generationConfig".into(), generation(request));
     body.insert("contents".into(), Value::Array(conversation(request)));
-    serde_json::to_vec(&Value::Object(body)).expect("a JSON value can be written")
+    Value::Object(body)
 }
 
 fn tool(tool: &Tool) -> Value {

@@ -9,7 +9,7 @@ use crate::wire::chat::effort_word;
 use crate::wire::turns::{Said, turns};
 
 /// The body for this request.
-pub fn encode(request: &Request) -> Vec<u8> {
+pub fn encode(request: &Request) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), request.model.as_str().into());
     body.insert("max_output_tokens".into(), request.max_output_tokens.into());
@@ -28,7 +28,7 @@ pub fn encode(request: &Request) -> Vec<u8> {
     }
     options(request, &mut body);
     body.insert("input".into(), Value::Array(conversation(request)));
-    serde_json::to_vec(&Value::Object(body)).expect("a JSON value can be written")
+    Value::Object(body)
 }
 
 /// Models that do not reason refuse to be asked for their sealed reasoning.
