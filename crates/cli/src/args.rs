@@ -172,6 +172,9 @@ pub(crate) enum Command {
         /// Change the arguments first: the whole new JSON object.
         #[arg(long, value_name = "JSON")]
         edit: Option<String>,
+        /// Say yes to exactly the arguments of this hash, which somebody edited before you: `inbox` prints it.
+        #[arg(long, value_name = "SHA256")]
+        seen: Option<String>,
     },
     /// Say no to a call that waits. Needs a person's key: `--as PERSON`.
     #[command(after_help = examples::DENY)]

@@ -11,6 +11,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::client::Outcome;
+use crate::commands::inbox::Yes;
 
 fn main() -> ExitCode {
     // The one TLS provider of the process; a second call would be an error of ours.
@@ -51,8 +52,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Events(events) => commands::events::events(&global, events).await,
         Command::Webhook(webhook) => commands::webhook::webhook(&global, webhook).await,
         Command::Inbox => commands::inbox::list(&global).await,
-        Command::Approve { approval, reason, edit } => {
-            commands::inbox::approve(&global, &approval, &reason, edit).await
+        Command::Approve { approval, reason, edit, seen } => {
+            commands::inbox::approve(&global, &approval, &reason, Yes { edit, seen }).await
         }
         Command::Deny { approval, reason } => commands::inbox::deny(&global, &approval, &reason).await,
         Command::Resolve { call, say, result } => commands::inbox::resolve(&global, &call, say, &result).await,

@@ -2,11 +2,12 @@
 //! session's only writer uses it. The first answer counts; no agent answers, and an administrator's key does not.
 
 use data::rows::InboxKey;
+use domain::approval::Poll;
 use domain::call::{ApprovalRequest, ApprovalVerdict};
 use domain::clock::Timestamp;
 use domain::depth;
 use domain::event::{Event, Resolution};
-use domain::id::{ApprovalId, CallId, MailId, SessionId};
+use domain::id::{ApprovalId, CallId, Digest, MailId, Name, SessionId};
 use domain::mail::{Mail, MailBody};
 use domain::principal::Caller;
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub struct Answer {
     pub reason: String,
     /// Other arguments, where they edited them before saying yes.
     pub edited: Option<Value>,
+    /// The hash of the arguments that they saw, where they say so: a yes is to nothing else.
+    pub seen: Option<Digest>,
 }
 
 /// A request for consent, as the session's record has it.
@@ -35,45 +38,64 @@ pub struct Answer {
 pub struct Recorded {
     /// What was asked.
     pub request: Option<ApprovalRequest>,
-    /// What was answered.
+    /// What people said while it takes more than one.
+    pub votes: Vec<ApprovalVerdict>,
+    /// The answer that decided it.
     pub verdict: Option<ApprovalVerdict>,
     /// Why no answer is waited for any more, where that is so.
     pub over: Option<String>,
 }
 
-/// Answers a request for consent. Another answer to the same request is told who gave the first.
+/// Answers a request for consent. Where one answer decides, another is told who gave the first; where it takes more
+/// than one, a person's answer counts once.
+///
+/// # Errors
+/// If the caller may not answer it, it is over, or the answer makes no sense.
 pub async fn answer(
     gate: &Gate,
     caller: &Caller,
     approval: ApprovalId,
     answer: Answer,
 ) -> Result<ApprovalVerdict, ControlError> {
-    let request = open_request(approval, recorded(gate, approval).await?)?;
-    let verdict = gate.signer().sign(&request, speak(caller, &request, answer, gate.clock().now())?);
     let session = approval.call.session;
+    let recorded = recorded(gate, approval).await?;
+    let mut said = recorded.votes.clone();
+    let request = open_request(approval, recorded)?;
+    said.extend(posted(gate, approval).await?);
+    let verdict = gate.signer().sign(&request, speak(caller, &request, &said, (answer, gate.clock().now()))?);
     let mail = Mail {
-        id: mail_id(&format!("verdict:{approval}")),
+        id: verdict_id(&request, &verdict.person, &said),
         session,
         due: verdict.at,
         body: MailBody::Verdict { verdict: verdict.clone() },
     };
-    if let Some(MailBody::Verdict { verdict: first }) = waiting(gate, session, &mail.id).await? {
-        return Err(answered(&first));
-    }
     // Before the session hears of it: what it asks again is decided by a registry that knows.
     if let Some(raise) = granted(&request, &verdict)? {
         record(gate, &verdict, &raise).await?;
     }
     gate.log().post(vec![mail.clone()]).await?;
-    // Two people may have come this far at once. Mail of one id is delivered once: was it this?
+    // Two may have come this far at once. Mail of one id is delivered once: was it this?
     let first = match waiting(gate, session, &mail.id).await? {
         Some(MailBody::Verdict { verdict }) => Some(verdict),
-        Some(_) | None => recorded(gate, approval).await?.verdict,
+        Some(_) | None => {
+            let Recorded { votes, verdict: decided, .. } = self::recorded(gate, approval).await?;
+            if votes.contains(&verdict) { None } else { decided }
+        }
     };
     match first {
         Some(first) if first != verdict => Err(answered(&first)),
         Some(_) | None => Ok(verdict),
     }
+}
+
+/// The id of the mail that brings an answer: one per request where one decides, else one per person and answer.
+fn verdict_id(request: &ApprovalRequest, person: &Name, said: &[ApprovalVerdict]) -> MailId {
+    let approval = request.approval;
+    if request.terms.quorum <= 1 {
+        return mail_id(&format!("verdict:{approval}"));
+    }
+    let before = said.iter().filter(|verdict| verdict.person == *person).count();
+    mail_id(&format!("verdict:{approval}:{person}:{before}"))
 }
 
 /// Says what came of a write whose outcome is unknown. The first word counts.
@@ -115,7 +137,9 @@ pub fn read(events: &[Event], approval: ApprovalId) -> Recorded {
         } else if let Event::ApprovalDecided { verdict } = event
             && verdict.approval == approval
         {
-            found.verdict = Some(verdict.clone());
+            let said = found.votes.iter().chain([verdict]);
+            let over = found.request.as_ref().is_none_or(|request| Poll::of(request, said).is_over());
+            if over { found.verdict = Some(verdict.clone()) } else { found.votes.push(verdict.clone()) }
         } else if let Event::ApprovalWithdrawn { approval: other, reason } = event
             && *other == approval
         {
@@ -133,7 +157,7 @@ pub fn read(events: &[Event], approval: ApprovalId) -> Recorded {
 
 /// The request, if an answer to it is still waited for.
 pub fn open_request(approval: ApprovalId, recorded: Recorded) -> Result<ApprovalRequest, ControlError> {
-    let Recorded { request, verdict, over } = recorded;
+    let Recorded { request, verdict, over, .. } = recorded;
     let Some(request) = request else {
         let reason = format!("There is no request for consent {approval}.");
         return Err(ControlError::NotFound { reason, next: "List those that wait: `ostler inbox`.".to_owned() });
@@ -147,39 +171,87 @@ pub fn open_request(approval: ApprovalId, recorded: Recorded) -> Result<Approval
     }
 }
 
-/// A person's answer, before it is signed: whether they may give it, and whether it makes sense.
+/// A person's answer, before it is signed: whether they may give it after what was `said` already, and whether it makes
+/// sense.
+///
+/// # Errors
+/// If they may not, or it makes none.
 pub fn speak(
     caller: &Caller,
     request: &ApprovalRequest,
-    answer: Answer,
-    now: Timestamp,
+    said: &[ApprovalVerdict],
+    (answer, now): (Answer, Timestamp),
 ) -> Result<ApprovalVerdict, ControlError> {
     let approval = request.approval;
-    let person = must_be_person_of(caller, &request.by, &format!("answer {approval}"))?.clone();
+    let person = may_answer(caller, request, now)?.clone();
     if now >= request.expires_at {
         let reason = format!("{approval} expired at {}: nobody had answered, which counts as no.", request.expires_at);
         return Err(ControlError::Conflict { reason, next: "The agent was told; it may ask again.".to_owned() });
     }
-    let Answer { approved, reason, edited } = answer;
+    let poll = Poll::of(request, said);
+    if let Some(last) = said.last().filter(|_| poll.is_over()) {
+        return Err(answered(last));
+    }
+    let Answer { approved, reason, edited, seen } = answer;
+    sensible(approved, edited.as_ref())?;
+    // What was really edited is other than what was asked; what nobody edited is what was edited before.
+    let edited = match edited {
+        Some(edited) => Some(edited).filter(|edited| Digest::of_json(edited) != request.binding.arguments),
+        None if approved => seen_edit(request, &poll, seen)?,
+        None => None,
+    };
+    let verdict = ApprovalVerdict { approval, approved, person, reason, edited, at: now, signature: String::new() };
+    let again =
+        poll.yes.iter().find(|yes| yes.person == verdict.person && request.meant_by(yes) == request.meant_by(&verdict));
+    match again {
+        Some(first) if approved => Err(answered(first)),
+        Some(_) | None => Ok(verdict),
+    }
+}
+
+/// The person that a caller is, if they are one who may answer this request now.
+fn may_answer<'a>(caller: &'a Caller, request: &ApprovalRequest, now: Timestamp) -> Result<&'a Name, ControlError> {
+    let approval = request.approval;
+    let what = format!("answer {approval}");
+    let of_some = request.groups_at(now).find_map(|group| must_be_person_of(caller, group, &what).ok());
+    let person = of_some.map_or_else(|| must_be_person_of(caller, &request.by, &what), Ok)?;
+    if request.terms.not.contains(person) {
+        let reason = format!("{approval} is on behalf of {person}, who may not be one of those who decide it.");
+        let next = format!("Another person of {} decides it.", request.by);
+        return Err(ControlError::Forbidden { reason, next });
+    }
+    Ok(person)
+}
+
+/// Whether an answer makes sense by itself.
+fn sensible(approved: bool, edited: Option<&Value>) -> Result<(), ControlError> {
     let invalid =
         |reason: &str, next: &str| Err(ControlError::Invalid { reason: reason.to_owned(), next: next.to_owned() });
-    match &edited {
-        Some(_) if !approved => return invalid("A no carries no edited arguments.", "Leave them out, or say yes."),
-        Some(edited) if !edited.is_object() => {
-            return invalid(
-                "Edited arguments must be a JSON object.",
-                "Edit the request's own arguments and send all of them.",
-            );
-        }
+    let all = "Edit the request's own arguments and send all of them.";
+    match edited {
+        Some(_) if !approved => invalid("A no carries no edited arguments.", "Leave them out, or say yes."),
+        Some(edited) if !edited.is_object() => invalid("Edited arguments must be a JSON object.", all),
         Some(edited) if depth::is_too_deep(edited) => {
-            let reason = format!("Edited arguments may not nest deeper than {} levels.", depth::MOST);
-            return invalid(&reason, "Edit the request's own arguments and send all of them.");
+            invalid(&format!("Edited arguments may not nest deeper than {} levels.", depth::MOST), all)
         }
-        Some(_) | None => {}
+        Some(_) | None => Ok(()),
     }
-    // Nothing was really edited where the canonical text is the same.
-    let edited = edited.filter(|edited| domain::id::Digest::of_json(edited) != request.binding.arguments);
-    Ok(ApprovalVerdict { approval, approved, person, reason, edited, at: now, signature: String::new() })
+}
+
+/// The edit of somebody before that a yes is to: whoever says it must have seen it.
+fn seen_edit(request: &ApprovalRequest, poll: &Poll<'_>, seen: Option<Digest>) -> Result<Option<Value>, ControlError> {
+    let meant = poll.yes.last().map_or(request.binding.arguments, |last| request.meant_by(last));
+    let edited = poll.edited();
+    if seen.is_some_and(|seen| seen == meant) || (seen.is_none() && edited.is_none()) {
+        return Ok(edited.cloned());
+    }
+    let by = poll.yes.last().map_or("Somebody", |last| last.person.as_str());
+    let now = edited.unwrap_or(&request.arguments);
+    let approval = request.approval;
+    Err(ControlError::Conflict {
+        reason: format!("{by} changed what {approval} asks for; it is now {now}."),
+        next: format!("Read it, then say yes to exactly that: `ostler approve {approval} --seen {meant}`."),
+    })
 }
 
 fn answered(first: &ApprovalVerdict) -> ControlError {
@@ -205,6 +277,15 @@ async fn events(gate: &Gate, session: SessionId) -> Result<Vec<Event>, ControlEr
     let past = gate.log().past(session).await?;
     let records = past.map(|past| past.records).unwrap_or_default();
     Ok(records.into_iter().filter_map(|record| record.events).flatten().collect())
+}
+
+/// Answers to a request that were posted and not yet consumed, in order.
+async fn posted(gate: &Gate, approval: ApprovalId) -> Result<Vec<ApprovalVerdict>, ControlError> {
+    let (log, now) = (gate.log(), gate.clock().now());
+    let mail = log.mail(approval.call.session, now, MAIL_LOOKED_AT).await?.mail.into_iter();
+    let verdicts =
+        mail.filter_map(|mail| if let MailBody::Verdict { verdict } = mail.body { Some(verdict) } else { None });
+    Ok(verdicts.filter(|verdict| verdict.approval == approval).collect())
 }
 
 /// Mail that was posted and not yet consumed.

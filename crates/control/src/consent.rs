@@ -1,18 +1,20 @@
-//! Consent: whether a call that needs a person's word has it. A consent is bound to the exact call; whatever it was
-//! bound to may change while a person thinks, and then it is void and asked for anew, saying what changed.
+//! Consent: whether a call that needs people's word has it. A consent is bound to the exact call; whatever it was
+//! bound to may change while people think, and then it is void and asked for anew, saying what changed.
 //!
 //! ```text
-//! no request ─▶ ask ─▶ wait ─▶ verdict ─▶ signed? in time? bound to this very call? still of the group? fresh? ─▶ granted
-//!                 ▲                                                 │                     │              │
-//!                 └────────── withdrawn, asked anew ◀───────────────┴─────────────────────┴──────────────┘
+//! no request ─▶ ask ─▶ wait ─▶ answers ─▶ signed? enough? in time? bound to this very call? still of the group? fresh?
+//!                 ▲                                               │                  │               │        └▶ granted
+//!                 └────────── withdrawn, asked anew ◀─────────────┴──────────────────┴───────────────┘
 //! a no, or silence: denied
 //! ```
 //!
-//! All of it is pure. What must never be known here: how the verdict got here.
+//! All of it is pure. What must never be known here: how an answer got here.
 
+use domain::approval::{Escalation, Poll, Terms};
 use domain::call::{ApprovalRequest, ApprovalVerdict, Binding, Facts};
 use domain::capability::CapabilityRef;
 use domain::clock::Timestamp;
+use domain::descriptor::Agent;
 use domain::id::{ApprovalId, CallId, Digest, Name};
 use ring::hmac;
 use serde_json::{Value, json};
@@ -61,6 +63,42 @@ fn words(request: &ApprovalRequest, verdict: &ApprovalVerdict) -> String {
     }))
 }
 
+/// Who must consent, how many of them, and how long they have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obligation {
+    /// The group whose people decide.
+    pub by: Name,
+    /// How many different people must say yes.
+    pub quorum: u16,
+    /// Whether the person on whose behalf the call is may not be one of them.
+    pub four_eyes: bool,
+    /// How long they have, in milliseconds.
+    pub expires_ms: i64,
+    /// Which group may answer, too, after how many milliseconds.
+    pub escalate: Option<(Name, i64)>,
+}
+
+impl Obligation {
+    /// What an agent's descriptor says.
+    pub fn of(agent: &Agent) -> Self {
+        let approval = &agent.spec.approval;
+        Obligation {
+            by: agent.approvers().clone(),
+            quorum: approval.quorum,
+            four_eyes: approval.four_eyes,
+            expires_ms: approval.expires_after_ms,
+            escalate: approval.escalate.clone(),
+        }
+    }
+
+    fn terms(&self, on_behalf_of: Option<&Name>, now: Timestamp) -> Terms {
+        let not = on_behalf_of.filter(|_| self.four_eyes).cloned();
+        let sooner = self.escalate.as_ref().filter(|(_, after_ms)| *after_ms < self.expires_ms);
+        let escalate = sooner.map(|(to, after_ms)| Escalation { to: to.clone(), at: now.plus_ms(*after_ms) });
+        Terms { quorum: self.quorum.max(1), not: not.into_iter().collect(), escalate }
+    }
+}
+
 /// A call that needs consent, and why.
 #[derive(Debug, Clone)]
 pub struct Need<'a> {
@@ -76,10 +114,10 @@ pub struct Need<'a> {
     pub value_usd_micros: Option<i64>,
     /// Why a person is asked.
     pub reason: String,
-    /// The group whose people decide.
-    pub by: &'a Name,
-    /// How long they have.
-    pub expires_ms: i64,
+    /// Who is asked.
+    pub of: &'a Obligation,
+    /// The person on whose behalf it is.
+    pub on_behalf_of: Option<&'a Name>,
 }
 
 /// Whether there is consent.
@@ -120,41 +158,70 @@ pub fn consent(registry: &Registry, signer: &Signer, facts: &Facts, need: &Need<
         let round = asked.approval.round.saturating_add(1);
         return Consent::Ask(need.request(round, need.reason.clone(), now));
     }
-    let verdict = facts.verdict.as_ref().filter(|verdict| verdict.approval == asked.approval);
-    let answered_at = verdict.map_or(now, |verdict| verdict.at);
-    if let Some(verdict) = verdict {
-        if !signer.signed(asked, verdict) {
-            return denied(format!("The answer to {} does not carry the control plane's signature.", asked.approval));
-        }
-        if !verdict.approved {
-            let why = if verdict.reason.is_empty() { "without a reason".to_owned() } else { verdict.reason.clone() };
-            return denied(format!("{} of {} said no: {why}", verdict.person, asked.by));
-        }
-    }
-    if answered_at >= asked.expires_at {
-        let within = period(asked.expires_at.since_ms(asked.asked_at));
-        return denied(format!("Nobody answered {} within {within}.", asked.approval));
-    }
-    let bound = verdict
-        .and_then(|verdict| verdict.edited.as_ref())
-        .map_or(asked.binding, |edited| Binding { arguments: Digest::of_json(edited), ..asked.binding });
-    if bound != need.binding {
-        let before = verdict.and_then(|verdict| verdict.edited.as_ref()).unwrap_or(&asked.arguments);
-        return need.anew(asked, changes(&bound, before, need), now);
-    }
-    let Some(verdict) = verdict else {
-        return Consent::Pending(asked.clone());
+    let poll = match answered(signer, asked, facts, now) {
+        Ok(poll) => poll,
+        Err(why) => return denied(why),
     };
-    let person = registry.person(&verdict.person);
-    if !person.is_some_and(|person| person.groups.contains(&asked.by)) {
-        return need.anew(asked, format!("{} is not in the group {} any more", verdict.person, asked.by), now);
+    let edited = poll.edited().filter(|_| poll.is_enough());
+    let bound = edited.map_or(asked.binding, |edited| Binding { arguments: Digest::of_json(edited), ..asked.binding });
+    if bound != need.binding {
+        return need.anew(asked, changes(&bound, edited.unwrap_or(&asked.arguments), need), now);
+    }
+    if let Some(more) = need.asks_more_than(asked, now) {
+        return need.anew(asked, more, now);
+    }
+    if !poll.is_enough() {
+        return Consent::Pending(asked.clone());
+    }
+    if let Some(left) = poll.yes.iter().find(|verdict| !may_answer(registry, asked, verdict)) {
+        return need.anew(asked, format!("{} is not in the group {} any more", left.person, asked.by), now);
     }
     // A yes is good for as long as it was waited for.
     let good_for_ms = asked.expires_at.since_ms(asked.asked_at);
-    if now >= verdict.at.plus_ms(good_for_ms) {
+    if poll.yes.iter().any(|verdict| now >= verdict.at.plus_ms(good_for_ms)) {
         return need.anew(asked, format!("the consent is older than {}", period(good_for_ms)), now);
     }
     Consent::Granted(asked.approval)
+}
+
+/// What was said to a request; else why that is a no: it is one, or comes too late, or of somebody who may not.
+fn answered<'a>(
+    signer: &Signer,
+    asked: &ApprovalRequest,
+    facts: &'a Facts,
+    now: Timestamp,
+) -> Result<Poll<'a>, String> {
+    let of_it = || facts.said().filter(|verdict| verdict.approval == asked.approval);
+    if of_it().any(|verdict| !signer.signed(asked, verdict)) {
+        return Err(format!("The answer to {} does not carry the control plane's signature.", asked.approval));
+    }
+    if let Some(verdict) = of_it().find(|verdict| asked.terms.not.contains(&verdict.person)) {
+        let reason =
+            format!("It is on behalf of {}, whose own answer to {} does not count.", verdict.person, asked.approval);
+        return Err(reason);
+    }
+    let poll = Poll::of(asked, of_it());
+    if let Some(no) = poll.no {
+        let why = if no.reason.is_empty() { "without a reason".to_owned() } else { no.reason.clone() };
+        return Err(format!("{} of {} said no: {why}", no.person, asked.by));
+    }
+    let answered_at = poll.yes.last().filter(|_| poll.is_enough()).map_or(now, |last| last.at);
+    if answered_at < asked.expires_at {
+        return Ok(poll);
+    }
+    let within = period(asked.expires_at.since_ms(asked.asked_at));
+    Err(match (poll.needed, poll.is_enough()) {
+        (0 | 1, _) | (_, true) => format!("Nobody answered {} within {within}.", asked.approval),
+        (needed, false) => {
+            format!("Of {needed} who must say yes to {}, {} did within {within}.", asked.approval, poll.yes.len())
+        }
+    })
+}
+
+/// Whether who answered was, when they did, and is still of a group that may.
+fn may_answer(registry: &Registry, asked: &ApprovalRequest, verdict: &ApprovalVerdict) -> bool {
+    let person = registry.person(&verdict.person);
+    person.is_some_and(|person| asked.groups_at(verdict.at).any(|group| person.groups.contains(group)))
 }
 
 impl Need<'_> {
@@ -166,9 +233,10 @@ impl Need<'_> {
             binding: self.binding,
             value_usd_micros: self.value_usd_micros,
             reason,
-            by: self.by.clone(),
+            by: self.of.by.clone(),
             asked_at: now,
-            expires_at: now.plus_ms(self.expires_ms),
+            expires_at: now.plus_ms(self.of.expires_ms),
+            terms: self.of.terms(self.on_behalf_of, now),
         }
     }
 
@@ -176,6 +244,19 @@ impl Need<'_> {
         let reason = format!("{} Asked again, because {changed}.", self.reason);
         let request = self.request(asked.approval.round.saturating_add(1), reason, now);
         Consent::Anew { withdrawn: asked.approval, changed, request }
+    }
+
+    /// What is asked that was not when people were: others, or more of them.
+    fn asks_more_than(&self, asked: &ApprovalRequest, now: Timestamp) -> Option<String> {
+        let terms = self.of.terms(self.on_behalf_of, now);
+        if self.of.by != asked.by {
+            return Some(format!("it is for {} to decide now", self.of.by));
+        }
+        if terms.quorum > asked.terms.quorum.max(1) {
+            return Some(format!("it takes {} people now", terms.quorum));
+        }
+        let more = terms.not.iter().find(|person| !asked.terms.not.contains(person));
+        more.map(|person| format!("{person}, on whose behalf it is, may not be one of those who decide"))
     }
 }
 

@@ -2,6 +2,7 @@
 //! value with everything that must be committed with it. Pure: what it needs is in memory, and it sends nothing.
 
 use data::rows::{InboxChange, InboxItem, InboxKey, Rows};
+use domain::approval::{Poll, Reminder};
 use domain::budget::{Amounts, Hold};
 use domain::call::{ApprovalRequest, Binding, Facts};
 use domain::capability::{CapabilityRef, Effect};
@@ -270,8 +271,8 @@ fn need<'a>(query: &'a Query<'_>, in_force: &InForce<'a>, policy_set: Digest, re
         binding: binding(query, in_force, policy_set)?,
         value_usd_micros: *value_usd_micros,
         reason,
-        by: in_force.consent_by(),
-        expires_ms: in_force.consent_expires_ms(),
+        of: in_force.obligation(),
+        on_behalf_of: query.principal.on_behalf_of.as_ref(),
     })
 }
 
@@ -294,7 +295,7 @@ fn consented(
             rows.merge(closing(withdrawn));
             ask(query, request, rows, decided)
         }
-        Consent::Pending(request) => waits(query, waits_for(&request), Rows::default()),
+        Consent::Pending(request) => waits(query, waits_for(&request, scene.now), reminded(query, &request, scene.now)),
         Consent::Denied { reason, next } => {
             deny(query, decided.clone(), Refusal { by: RefusedBy::Approval, reason, next })
         }
@@ -319,10 +320,11 @@ fn unneeded(
         let refusal = Refusal { by: RefusedBy::Approval, reason, next };
         return Err(Box::new(deny(query, decided.clone(), refusal)));
     }
-    let arguments = verdict.edited.as_ref().map_or(asked.binding.arguments, Digest::of_json);
-    let bound = Binding { arguments, ..asked.binding };
+    let bound = Binding { arguments: asked.meant_by(verdict), ..asked.binding };
     let same = binding(query, in_force, decided.policy_set) == Some(bound);
-    let approval = (same && scene.signer.signed(asked, verdict)).then_some(asked.approval);
+    let genuine = query.facts.said().all(|verdict| scene.signer.signed(asked, verdict));
+    let enough = Poll::of(asked, query.facts.said()).is_enough();
+    let approval = (same && genuine && enough).then_some(asked.approval);
     Ok((closing(asked.approval), approval))
 }
 
@@ -360,7 +362,10 @@ fn exhausted(
         Answer::Wait(wait) => waits(query, wait, Rows::default()),
         Answer::Ask(request) => {
             let rows = voided(query, "the budget is used up");
-            let Verdict::Wait { mut rows, wait } = waits(query, waits_for(&request), rows) else {
+            // Nobody is reminded of it: what it asks for is over with its window.
+            let until = Some(request.expires_at);
+            let wait = Wait { why: WaitFor::Approval { approval: request.approval }, until };
+            let Verdict::Wait { mut rows, wait } = waits(query, wait, rows) else {
                 return deny(query, decided, spent.refusal());
             };
             // Behind the wait: with it a model call is open, and what is asked of it can be kept.
@@ -401,7 +406,7 @@ fn waits(query: &Query<'_>, wait: Wait, mut rows: Rows) -> Verdict {
 }
 
 fn ask(query: &Query<'_>, request: ApprovalRequest, mut rows: Rows, decided: &DecidedAt) -> Verdict {
-    let wait = waits_for(&request);
+    let wait = waits_for(&request, request.asked_at);
     rows.merge(ask::over(query.facts));
     rows.merge(asking(query, request, decided));
     waits(query, wait, rows)
@@ -422,8 +427,19 @@ fn asking(query: &Query<'_>, request: ApprovalRequest, decided: &DecidedAt) -> R
     rows
 }
 
-fn waits_for(request: &ApprovalRequest) -> Wait {
-    Wait { why: WaitFor::Approval { approval: request.approval }, until: Some(request.expires_at) }
+fn waits_for(request: &ApprovalRequest, now: Timestamp) -> Wait {
+    Wait { why: WaitFor::Approval { approval: request.approval }, until: Some(request.changes_after(now)) }
+}
+
+/// What people are told of a request that still waits.
+fn reminded(query: &Query<'_>, request: &ApprovalRequest, now: Timestamp) -> Rows {
+    let due = request.reminders_due(now, &query.facts.reminded).into_iter();
+    let events = due.map(|what| {
+        let escalated = request.terms.escalate.as_ref().filter(|_| what == Reminder::Escalated);
+        let to = escalated.map_or(&request.by, |escalation| &escalation.to).clone();
+        Event::ApprovalReminded { approval: request.approval, what, to }
+    });
+    Rows { events: events.collect(), ..Rows::default() }
 }
 
 fn closing(approval: ApprovalId) -> Rows {

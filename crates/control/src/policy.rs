@@ -12,6 +12,7 @@ use domain::money::UsdMicros;
 use domain::principal::{Autonomy, Principal};
 
 use crate::budget::Caps;
+use crate::consent::Obligation;
 use crate::registry::{AgentEntry, Registry};
 
 /// What one revision of a descriptor allows.
@@ -29,10 +30,10 @@ pub struct Rules {
     pub on_exhausted: OnExhausted,
     /// A write worth more than this, in micro-dollars, takes consent.
     pub consent_above_usd_micros: Option<i64>,
-    /// The group whose people consent.
-    pub consent_by: Name,
-    /// How long they have, in milliseconds.
-    pub consent_expires_ms: i64,
+    /// Calls of these effects take consent, whatever they are worth.
+    pub consent_on_effect: Vec<Effect>,
+    /// Who consents, how many of them, and how long they have.
+    pub consent: Obligation,
     /// How much it may do on its own, as written.
     pub autonomy: Autonomy,
 }
@@ -48,8 +49,8 @@ impl Rules {
             zone: spec.budgets.timezone.clone(),
             on_exhausted: spec.budgets.on_exhausted,
             consent_above_usd_micros: spec.approval.on_action_value_usd_gt.map(|UsdMicros(limit)| limit),
-            consent_by: agent.approvers().clone(),
-            consent_expires_ms: spec.approval.expires_after_ms,
+            consent_on_effect: spec.approval.on_effect.clone(),
+            consent: Obligation::of(agent),
             autonomy: spec.autonomy.mode,
         }
     }
@@ -96,14 +97,14 @@ impl<'a> InForce<'a> {
         &self.current.rules.owner
     }
 
-    /// The group whose people consent.
-    pub fn consent_by(&self) -> &'a Name {
-        &self.current.rules.consent_by
+    /// Who consents, how many of them, and how long they have.
+    pub fn obligation(&self) -> &'a Obligation {
+        &self.current.rules.consent
     }
 
-    /// How long they have, in milliseconds.
-    pub fn consent_expires_ms(&self) -> i64 {
-        self.current.rules.consent_expires_ms
+    /// Whether either revision asks before every call of this effect.
+    fn asks_on(&self, effect: Effect) -> bool {
+        [self.started_under, self.current].into_iter().any(|entry| entry.rules.consent_on_effect.contains(&effect))
     }
 
     /// Whether both revisions list this.
@@ -158,6 +159,13 @@ pub fn rule(in_force: &InForce<'_>, agent: &Name, used: (&CapabilityRef, Effect)
             return (Ruling::Consent(reason), "supervised-asks-before-writes");
         }
         Autonomy::Shadow | Autonomy::Supervised | Autonomy::Autonomous => {}
+    }
+    if in_force.asks_on(effect) {
+        let reason = match effect {
+            Effect::Irreversible => format!("It cannot be undone, and {agent} asks before whatever cannot be."),
+            Effect::Read | Effect::Idempotent | Effect::Write => format!("{agent} asks before every {effect}."),
+        };
+        return (Ruling::Consent(reason), "effect-asks");
     }
     match in_force.threshold().and_then(|threshold| above(threshold, value, writes)) {
         Some(reason) => (Ruling::Consent(reason), "value-above-threshold"),

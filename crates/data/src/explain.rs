@@ -121,7 +121,10 @@ pub struct AskedBy {
 pub struct ConsentProof {
     /// What a person was asked.
     pub request: ApprovalRequest,
-    /// What they said.
+    /// What people said while it takes more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<ApprovalVerdict>,
+    /// The answer that decided it.
     pub verdict: Option<ApprovalVerdict>,
     /// Why the request was withdrawn, if it was.
     pub withdrawn: Option<String>,
@@ -343,9 +346,10 @@ fn proof(consent: &Consent, call: &CapabilityCall) -> ConsentProof {
     }
     ConsentProof {
         request: consent.request.clone(),
+        votes: consent.votes.clone(),
         verdict: consent.verdict.clone(),
         withdrawn: consent.withdrawn.clone(),
-        signed: consent.verdict.as_ref().is_some_and(|verdict| !verdict.signature.is_empty()),
+        signed: consent.verdict.is_some() && consent.all_said().all(|verdict| !verdict.signature.is_empty()),
         used: !sent.is_empty(),
         differs,
     }

@@ -8,6 +8,7 @@
 //!                      └────▶ JSON        `trace -o json`, the console
 //! ```
 
+use domain::approval::{Poll, Reminder};
 use domain::call::{ApprovalRequest, ApprovalVerdict, Settlement, Stop};
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
@@ -403,10 +404,48 @@ pub struct Consent {
     pub request: ApprovalRequest,
     /// Under what it was decided that they must be.
     pub decided: DecidedAt,
-    /// What they said.
+    /// What people said while it takes more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<ApprovalVerdict>,
+    /// The answer that decided it.
     pub verdict: Option<ApprovalVerdict>,
+    /// What its people were told since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reminded: Vec<Told>,
     /// Why the request was withdrawn, if it was.
     pub withdrawn: Option<String>,
+}
+
+/// That people were told that a request still waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: Reminder,
+    /// The group.
+    pub to: Name,
+}
+
+impl Consent {
+    fn asked(request: ApprovalRequest, decided: DecidedAt) -> Self {
+        let (votes, reminded) = (Vec::new(), Vec::new());
+        Consent { request, decided, votes, verdict: None, reminded, withdrawn: None }
+    }
+
+    /// What was said so far, in order.
+    pub fn all_said(&self) -> impl Iterator<Item = &ApprovalVerdict> {
+        self.votes.iter().chain(&self.verdict)
+    }
+
+    fn said(&mut self, verdict: &ApprovalVerdict) {
+        let said = self.votes.iter().chain([verdict]);
+        if Poll::of(&self.request, said).is_over() {
+            self.verdict = Some(verdict.clone());
+        } else {
+            self.votes.push(verdict.clone());
+        }
+    }
 }
 
 /// A person's word on a write in doubt.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::approval::{Reminder, Terms};
 use crate::budget::{Amounts, BudgetKey, Meter};
 use crate::capability::{CapabilityRef, Offer};
 use crate::clock::Timestamp;
@@ -58,8 +59,12 @@ pub struct Facts {
     pub approval: Option<ApprovalRequest>,
     /// Whether that request is void: nobody is asked any more.
     pub withdrawn: bool,
-    /// What a person said to it, where they did.
+    /// What others said before, while it takes more than one.
+    pub votes: Vec<ApprovalVerdict>,
+    /// The answer that decided it, once one did.
     pub verdict: Option<ApprovalVerdict>,
+    /// What its people were told since.
+    pub reminded: Vec<Reminder>,
     /// Since when it waits for its budget, where it does.
     pub waiting_since: Option<Timestamp>,
     /// The latest request for more budget for this call, where there was one.
@@ -82,15 +87,20 @@ pub struct RaiseAsked {
 impl Facts {
     /// What an open call knows. A request for more budget is kept apart from consent to the call itself.
     pub fn of(open: &OpenCall) -> Self {
-        let OpenCall { approval, withdrawn, verdict, waiting_since, .. } = open.clone();
+        let OpenCall { approval, withdrawn, votes, verdict, reminded, waiting_since, .. } = open.clone();
         let asked = approval.as_ref().map_or(0, |request| request.approval.round);
         let known = Facts { waiting_since, asked, ..Facts::default() };
         match approval {
             Some(request) if request.raise().is_some() => {
                 Facts { raise: Some(RaiseAsked { request, withdrawn, verdict }), ..known }
             }
-            approval => Facts { approval, withdrawn, verdict, ..known },
+            approval => Facts { approval, withdrawn, votes, verdict, reminded, ..known },
         }
+    }
+
+    /// Everything that was said to the request, in order.
+    pub fn said(&self) -> impl Iterator<Item = &ApprovalVerdict> {
+        self.votes.iter().chain(&self.verdict)
     }
 
     /// The request for consent that a person may still answer.
@@ -120,6 +130,9 @@ pub struct ApprovalRequest {
     pub asked_at: Timestamp,
     /// When it turns into denial.
     pub expires_at: Timestamp,
+    /// How many must say yes, who may not answer, who else may after a while.
+    #[serde(default, skip_serializing_if = "Terms::are_plain")]
+    pub terms: Terms,
 }
 
 /// More of a budget, for one window of it.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 pub use crate::event::header::Header;
 
+use crate::approval::Reminder;
 use crate::budget::{Amounts, Hold};
 use crate::call::{ApprovalRequest, ApprovalVerdict, CallOutcome, Settlement};
 use crate::capability::{CapabilityRef, Effect};
@@ -175,7 +176,16 @@ pub enum Event {
         /// Under what it was decided that they must be.
         decided: DecidedAt,
     },
-    /// A person answered.
+    /// The people who may answer are told that a request still waits, or that it is theirs to answer, too.
+    ApprovalReminded {
+        /// Which.
+        approval: ApprovalId,
+        /// What they are told.
+        what: Reminder,
+        /// The group that is told.
+        to: Name,
+    },
+    /// A person answered. Where it takes more than one, the answer that decides is the last.
     ApprovalDecided {
         /// What they said.
         verdict: ApprovalVerdict,
@@ -314,6 +324,7 @@ impl Event {
         "call_refused",
         "call_waits",
         "approval_requested",
+        "approval_reminded",
         "approval_decided",
         "approval_withdrawn",
         "call_in_doubt",
@@ -343,6 +354,7 @@ impl Event {
             Event::CallRefused { .. } => "call_refused",
             Event::CallWaits { .. } => "call_waits",
             Event::ApprovalRequested { .. } => "approval_requested",
+            Event::ApprovalReminded { .. } => "approval_reminded",
             Event::ApprovalDecided { .. } => "approval_decided",
             Event::ApprovalWithdrawn { .. } => "approval_withdrawn",
             Event::CallInDoubt { .. } => "call_in_doubt",
@@ -375,7 +387,7 @@ impl Event {
             | Event::ClientTold { call, .. } => Some(*call),
             Event::ApprovalRequested { request, .. } => Some(request.approval.call),
             Event::ApprovalDecided { verdict } => Some(verdict.approval.call),
-            Event::ApprovalWithdrawn { approval, .. } => Some(approval.call),
+            Event::ApprovalReminded { approval, .. } | Event::ApprovalWithdrawn { approval, .. } => Some(approval.call),
             Event::SessionStarted { .. }
             | Event::MessageReceived { .. }
             | Event::CapabilitiesOffered { .. }

@@ -1,6 +1,7 @@
 //! The words of the house: ids, descriptors, events, messages, capabilities, decisions, principals, money and the
 //! clock. Plain serde types. What must never be known here: I/O, async, SQL, HTTP.
 
+pub mod approval;
 pub mod budget;
 pub mod call;
 pub mod canonical;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 pub use attached::{Attached, Called, RESULTS_KEPT, Run, extend};
 
+use crate::approval::{Poll, Reminder};
 use crate::budget::{Amounts, Hold};
 use crate::call::{ApprovalRequest, ApprovalVerdict, Stop};
 use crate::capability::{CapabilityRef, Effect};
@@ -130,8 +131,14 @@ pub struct OpenCall {
     /// Whether that request is void: nobody is asked any more.
     #[serde(default)]
     pub withdrawn: bool,
-    /// What a person said to it.
+    /// What people said to it, while it takes more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<ApprovalVerdict>,
+    /// The answer that decided it.
     pub verdict: Option<ApprovalVerdict>,
+    /// What its people were told since it was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reminded: Vec<Reminder>,
 }
 
 /// That somebody suspended a session.
@@ -260,6 +267,19 @@ impl Session {
 
 /// The name of a capability that an open call is of, where it is of one.
 impl OpenCall {
+    /// Whether the request is over once this is said to it.
+    pub fn is_decided_by(&self, verdict: &ApprovalVerdict) -> bool {
+        let said = self.votes.iter().chain([verdict]);
+        self.approval.as_ref().is_none_or(|request| Poll::of(request, said).is_over())
+    }
+
+    /// Whether the very same yes of this person counts already.
+    pub fn heard(&self, verdict: &ApprovalVerdict) -> bool {
+        let same = |other: &&ApprovalVerdict| (&other.person, &other.edited) == (&verdict.person, &verdict.edited);
+        let counted = self.approval.as_ref().map(|request| Poll::of(request, &self.votes).yes);
+        verdict.approved && counted.is_some_and(|yes| yes.iter().any(same))
+    }
+
     /// The reference that its name resolves to among those offered.
     pub fn resolves_to(&self, offered: &[CapabilityRef]) -> Option<CapabilityRef> {
         match &self.kind {

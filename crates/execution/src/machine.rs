@@ -83,7 +83,8 @@ pub fn receive(session: &Session, mail: &Mail) -> Vec<Event> {
         MailBody::Verdict { verdict } => {
             let waits = session.open.get(&verdict.approval.call.ordinal).is_some_and(|open| {
                 let asked = open.approval.as_ref().is_some_and(|request| request.approval == verdict.approval);
-                asked && open.verdict.is_none() && !open.withdrawn && matches!(open.state, CallState::Waiting { .. })
+                let waits = matches!(open.state, CallState::Waiting { .. });
+                asked && open.verdict.is_none() && !open.withdrawn && waits && !open.heard(verdict)
             });
             waits.then(|| Event::ApprovalDecided { verdict: verdict.clone() }).into_iter().collect()
         }

@@ -33,12 +33,24 @@ fn block(item: &Value, now: i64) -> String {
     if !item["value_usd_micros"].is_null() {
         lines.push(format!("    worth     {}", output::dollars(&item["value_usd_micros"])));
     }
-    lines.push(format!("    decides   a person of {}{}", of("group"), expiry(item, now)));
+    if let Some(progress) = item["progress"]["text"].as_str().filter(|text| !text.is_empty()) {
+        lines.push(format!("    so far    {progress}"));
+    }
+    lines.push(format!("    decides   a person of {}{}", groups(item), expiry(item, now)));
     for (name, value) in item["arguments"].as_object().into_iter().flatten() {
         lines.push(format!("    with      {name}: {}", argument(value)));
     }
+    if let (Some(by), Some(hash)) =
+        (item["progress"]["edited_by"].as_str(), item["progress"]["arguments_sha256"].as_str())
+    {
+        lines.push(format!("    edited    by {by}; a yes to it is --seen {hash}"));
+    }
     lines.push(format!("    next      {}", of("next")));
     lines.join("\n")
+}
+
+fn groups(item: &Value) -> String {
+    items(&item["groups"]).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or of ")
 }
 
 fn argument(value: &Value) -> String {
@@ -50,8 +62,17 @@ fn expiry(item: &Value, now: i64) -> String {
     item["expires"].as_i64().map(|until| format!("; becomes a no in {}", ago(until, now))).unwrap_or_default()
 }
 
+/// To what somebody says yes, where that is not simply what was asked.
+pub(crate) struct Yes {
+    /// All arguments, as JSON, edited.
+    pub(crate) edit: Option<String>,
+    /// The hash of what somebody else edited.
+    pub(crate) seen: Option<String>,
+}
+
 /// Says yes.
-pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, edit: Option<String>) -> Outcome {
+pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, yes: Yes) -> Outcome {
+    let Yes { edit, seen } = yes;
     let edited: Value = match edit {
         None => Value::Null,
         Some(text) => serde_json::from_str(&text).map_err(|error| {
@@ -62,7 +83,9 @@ pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, edit:
     };
     let client = Client::find(global)?;
     let id: ApprovalId = inbox_id(&client, approval).await?;
-    let said = client.post(&format!("/api/inbox/{id}/approve"), json!({ "reason": reason, "edited": edited })).await?;
+    let said = client
+        .post(&format!("/api/inbox/{id}/approve"), json!({ "reason": reason, "edited": edited, "seen": seen }))
+        .await?;
     output::print(global.output, &said, |_| format!("approved {id}"))?;
     goes_on(global, id.call)
 }

@@ -3,6 +3,7 @@
 //! session hears of it. What must never be known here: what the call is for.
 
 use data::rows::{InboxChange, InboxKey, Rows};
+use domain::approval::Terms;
 use domain::budget::{Subject, Window};
 use domain::call::{ApprovalRequest, ApprovalVerdict, Binding, Facts, Raise, RaiseAsked};
 use domain::control::ControlEvent;
@@ -136,7 +137,8 @@ fn request(
         reason,
         by: in_force.owner().clone(),
         asked_at: scene.now,
-        expires_at: scene.now.plus_ms(in_force.consent_expires_ms()).min(spent.ends),
+        expires_at: scene.now.plus_ms(in_force.obligation().expires_ms).min(spent.ends),
+        terms: Terms::default(),
     }
 }
 

@@ -14,8 +14,8 @@ use domain::mail::{Mail, MailBody};
 use domain::principal::Caller;
 use serde_json::Value;
 
-use crate::house::House;
-use crate::world::{Draft, NOW, name, person, requested};
+pub(crate) use crate::house::House;
+use crate::world::{ARTICLE, Draft, NOW, name, person, requested};
 
 fn decide(house: &House, facts: &Facts) -> Verdict {
     let (principal, draft) = (house.principal(), Draft::of(1500));
@@ -37,7 +37,12 @@ const WORST: Amounts = Amounts { usd_micros: 0, calls: 1, tokens: 0, external_ac
 
 /// A session that waits for consent, as its record has it.
 async fn waiting() -> (House, ApprovalRequest) {
-    let house = House::new().await;
+    waiting_for(ARTICLE).await
+}
+
+/// The same of another agent of the same name.
+pub(crate) async fn waiting_for(agent: &str) -> (House, ApprovalRequest) {
+    let house = House::of(agent).await;
     drop(house.gate.ready_budget(&house.gate.registry(), &house.principal(), &WORST).await.unwrap());
     let Verdict::Wait { rows, .. } = decide(&house, &Facts::default()) else { panic!() };
     let request = requested(&rows.events);
@@ -45,7 +50,7 @@ async fn waiting() -> (House, ApprovalRequest) {
     (house, request)
 }
 
-async fn mail(house: &House) -> Vec<Mail> {
+pub(crate) async fn mail(house: &House) -> Vec<Mail> {
     house.log.mail(house.principal().link.session, house.clock.now(), 10).await.unwrap().mail
 }
 

@@ -49,7 +49,7 @@ fn a_write_above_the_threshold_asks_the_owner_group_and_expires_after_four_hours
     let request = requested(&rows.events);
     assert_eq!(request.by, name("finance-platform"));
     assert_eq!(request.expires_at, NOW.plus_ms(4 * HOUR));
-    assert_eq!(wait.until, Some(request.expires_at));
+    assert_eq!(wait.until, Some(NOW.plus_ms(2 * HOUR)), "half of the time is when its people are reminded");
     assert_eq!(request.reason, "It is worth $1500.00, above the $1000.00 that the agent may act on alone.");
     let [InboxChange::Open(item)] = rows.inbox.as_slice() else { panic!() };
     assert_eq!((item.group.as_str(), item.expires), ("finance-platform", Some(request.expires_at)));
@@ -130,7 +130,7 @@ fn while_nobody_has_answered_it_waits_without_asking_again() {
     let request = world.ask_for_consent(&draft);
     let Verdict::Wait { rows, wait } = world.ask(&draft) else { panic!() };
     assert!(matches!(rows.events.as_slice(), [Event::CallWaits { .. }]) && rows.inbox.is_empty());
-    assert_eq!(wait.until, Some(request.expires_at));
+    assert_eq!(wait.until, Some(request.changes_after(NOW)));
 }
 
 #[test]
@@ -376,10 +376,10 @@ fn a_person_of_the_group_decides_and_nobody_else() {
     let yes = || Answer { approved: true, ..Answer::default() };
     let agent = Caller::Agent { name: name("reconciliation-finance") };
     for caller in [Caller::Admin, agent, person("bob", &["sales"]), person("eve", &[])] {
-        let refused = speak(&caller, &request, yes(), NOW);
+        let refused = speak(&caller, &request, &[], (yes(), NOW));
         assert!(matches!(refused, Err(ControlError::Forbidden { .. })), "{caller:?}");
     }
-    let verdict = speak(&person("ana", &["finance-platform"]), &request, yes(), NOW).unwrap();
+    let verdict = speak(&person("ana", &["finance-platform"]), &request, &[], (yes(), NOW)).unwrap();
     assert_eq!((verdict.person, verdict.approved), (name("ana"), true));
 }
 
@@ -387,7 +387,7 @@ fn a_person_of_the_group_decides_and_nobody_else() {
 fn an_answer_after_the_end_is_refused() {
     let mut world = World::new();
     let request = world.ask_for_consent(&Draft::of(1500));
-    let late = speak(&person("ana", &["finance-platform"]), &request, Answer::default(), request.expires_at);
+    let late = speak(&person("ana", &["finance-platform"]), &request, &[], (Answer::default(), request.expires_at));
     assert!(matches!(late, Err(ControlError::Conflict { .. })));
 }
 
@@ -396,15 +396,15 @@ fn edited_arguments_must_be_an_object_and_go_with_a_yes() {
     let mut world = World::new();
     let request = world.ask_for_consent(&Draft::of(1500));
     let ana = person("ana", &["finance-platform"]);
-    let answer = |approved, edited| Answer { approved, reason: String::new(), edited: Some(edited) };
+    let answer = |approved, edited| Answer { approved, edited: Some(edited), ..Answer::default() };
     for wrong in [answer(true, json!([1])), answer(false, json!({}))] {
-        assert!(matches!(speak(&ana, &request, wrong, NOW), Err(ControlError::Invalid { .. })));
+        assert!(matches!(speak(&ana, &request, &[], (wrong, NOW)), Err(ControlError::Invalid { .. })));
     }
     let deep = (0..65).fold(json!(1), |inner, _| json!({"a": inner}));
-    let refused = speak(&ana, &request, answer(true, deep), NOW).unwrap_err();
+    let refused = speak(&ana, &request, &[], (answer(true, deep), NOW)).unwrap_err();
     assert!(refused.to_string().contains("64 levels"), "it could not be read again: {refused}");
     let unchanged = answer(true, request.arguments.clone());
-    assert_eq!(speak(&ana, &request, unchanged, NOW).unwrap().edited, None);
+    assert_eq!(speak(&ana, &request, &[], (unchanged, NOW)).unwrap().edited, None);
 }
 
 #[test]

@@ -70,8 +70,13 @@ impl House {
 
     /// The article's agent with its parts, and two people of its owner group.
     pub(crate) async fn new() -> Self {
+        House::of(ARTICLE).await
+    }
+
+    /// The same with another agent of the same name.
+    pub(crate) async fn of(agent: &str) -> Self {
         let house = House::empty().await;
-        control::apply::apply(&house.gate, &Caller::Admin, parsed(&format!("{PARTS}---\n{ARTICLE}")), false)
+        control::apply::apply(&house.gate, &Caller::Admin, parsed(&format!("{PARTS}---\n{agent}")), false)
             .await
             .unwrap();
         for person in ["ana", "bob"] {

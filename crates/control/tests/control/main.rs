@@ -19,6 +19,8 @@ mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod quorum;
+#[cfg(test)]
 mod readiness;
 #[cfg(test)]
 mod registry;

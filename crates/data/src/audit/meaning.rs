@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::capability::CapabilityRef;
 use domain::event::{Event, Header};
-use domain::id::{ApprovalId, CallId, Digest, SessionId};
+use domain::id::{ApprovalId, CallId, Digest, Name, SessionId};
 use domain::principal::Mode;
 
 use crate::explain::within;
@@ -31,6 +31,9 @@ struct Wanted {
     arguments: Option<Digest>,
     schema: Option<Digest>,
     approved: Option<bool>,
+    /// How many people must consent, and the yes of how many is to the same as the last, by name where it can be read.
+    quorum: u16,
+    yes: Vec<(Option<Name>, Option<Digest>)>,
     edited: Option<serde_json::Value>,
     used_by: BTreeSet<u32>,
 }
@@ -120,7 +123,9 @@ impl Known {
     fn asked(&mut self, header: &Header) {
         if let Some(approval) = header.approval {
             let (arguments, schema) = (header.args, header.schema);
-            let wanted = Wanted { arguments, schema, approved: None, edited: None, used_by: BTreeSet::new() };
+            let quorum = header.quorum.unwrap_or(1);
+            let (yes, edited, used_by) = (Vec::new(), None, BTreeSet::new());
+            let wanted = Wanted { arguments, schema, approved: None, quorum, yes, edited, used_by };
             self.wanted.insert(approval, wanted);
         }
     }
@@ -131,6 +136,13 @@ impl Known {
             return Some(format!("consent {approval} was answered and never asked for"));
         };
         wanted.approved = Some(header.end.as_deref() == Some("approved"));
+        let person = match event {
+            Some(Event::ApprovalDecided { verdict }) => Some(verdict.person.clone()),
+            Some(_) | None => None,
+        };
+        let meant = header.args.or(wanted.arguments);
+        wanted.yes.retain(|(who, what)| *what == meant && (who.is_none() || *who != person));
+        wanted.yes.push((person, meant));
         if let Some(Event::ApprovalDecided { verdict }) = event {
             wanted.edited.clone_from(&verdict.edited);
             if verdict.signature.is_empty() {
@@ -154,6 +166,11 @@ impl Known {
         };
         let mut problems = Vec::new();
         match wanted.approved {
+            Some(true) if wanted.yes.len() < usize::from(wanted.quorum) => problems.push(format!(
+                "call {call} was sent under consent {approval}, to which {} of {} people said yes",
+                wanted.yes.len(),
+                wanted.quorum
+            )),
             Some(true) => {}
             Some(false) => problems.push(format!("call {call} was sent under consent {approval}, which was denied")),
             None => problems.push(format!("call {call} was sent under consent {approval}, which nobody gave")),

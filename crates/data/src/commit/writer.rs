@@ -279,6 +279,7 @@ pub(super) fn intents_of(events: &[Event]) -> Vec<(CallId, u16)> {
         | Event::CallRefused { .. }
         | Event::CallWaits { .. }
         | Event::ApprovalRequested { .. }
+        | Event::ApprovalReminded { .. }
         | Event::ApprovalDecided { .. }
         | Event::ApprovalWithdrawn { .. }
         | Event::CallInDoubt { .. }

@@ -107,8 +107,12 @@ fn consent(proof: &ConsentProof) -> Vec<String> {
     let request = &proof.request;
     let value = request.value_usd_micros.map_or("of unknown value".to_owned(), |v| format!("worth {}", UsdMicros(v)));
     let mut lines = vec![format!("consent {} ({value}): {}", request.approval, request.reason)];
+    lines.extend(proof.votes.iter().map(|vote| {
+        format!("  approved by {} at {}, one of {}", vote.person, spoken_instant(vote.at), request.terms.quorum)
+    }));
     match &proof.verdict {
-        None => lines.push(format!("  asked of {}, who have not answered", request.by)),
+        None if proof.votes.is_empty() => lines.push(format!("  asked of {}, who have not answered", request.by)),
+        None => lines.push(format!("  asked of {}, of whom too few have answered", request.by)),
         Some(verdict) => {
             let said = if verdict.approved { "approved" } else { "denied" };
             let edited = if verdict.edited.is_some() { " with edited arguments" } else { "" };

@@ -11,7 +11,7 @@ use domain::message::{Content, Message, Origin, Trust};
 use domain::session::Session;
 
 use super::client::Wanted;
-use super::{CapabilityCall, Consent, ModelCall, Resolved, Said, State, Step, Trace, What};
+use super::{CapabilityCall, Consent, ModelCall, Resolved, Said, State, Step, Told, Trace, What};
 use crate::record::{Envelope, Record};
 use crate::spend::Tally;
 
@@ -136,6 +136,7 @@ impl Folding {
             Event::CallRefused { .. }
             | Event::CallWaits { .. }
             | Event::ApprovalRequested { .. }
+            | Event::ApprovalReminded { .. }
             | Event::ApprovalDecided { .. }
             | Event::ApprovalWithdrawn { .. } => self.gated(envelope, event),
             Event::CallInDoubt { call, settlement, .. } => {
@@ -332,13 +333,17 @@ impl Folding {
                     wanted.arguments = Some(request.arguments.clone());
                     wanted.value_usd_micros = request.value_usd_micros;
                     wanted.decided = Some(decided.clone());
-                    let (request, decided) = (request.clone(), decided.clone());
-                    wanted.consents.push(Consent { request, decided, verdict: None, withdrawn: None });
+                    wanted.consents.push(Consent::asked(request.clone(), decided.clone()));
                 }
             }
             Event::ApprovalDecided { verdict } => {
                 if let Some(consent) = self.consent(verdict.approval) {
-                    consent.verdict = Some(verdict.clone());
+                    consent.said(verdict);
+                }
+            }
+            Event::ApprovalReminded { approval, what, to } => {
+                if let Some(consent) = self.consent(*approval) {
+                    consent.reminded.push(Told { at: envelope.at, what: *what, to: to.clone() });
                 }
             }
             Event::ApprovalWithdrawn { approval, reason } => {

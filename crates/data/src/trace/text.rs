@@ -1,5 +1,6 @@
 //! Words that both renderings of a trace share. Plain text: colour is the terminal's business.
 
+use domain::approval::Reminder;
 use domain::clock::Timestamp;
 use domain::decision::{Wait, WaitFor};
 use domain::event::Resolution;
@@ -9,7 +10,7 @@ use domain::money::UsdMicros;
 use domain::principal::Mode;
 use serde_json::Value;
 
-use super::{CapabilityCall, ClientMessage, ClientSaid, Consent, ModelCall, Resolved, State, Trace};
+use super::{CapabilityCall, ClientMessage, ClientSaid, Consent, ModelCall, Resolved, State, Told, Trace};
 use crate::spend::Tally;
 
 /// Milliseconds as a person says them: `812 ms`, `12.3 s`, `3 min 5 s`, `2 h 5 min`, `3 d 4 h`.
@@ -179,6 +180,16 @@ pub(super) fn capability(call: &CapabilityCall) -> String {
     if notes.is_empty() { name.to_owned() } else { format!("{name} ({})", notes.join(", ")) }
 }
 
+/// That its people were told of it again.
+fn reminded(told: &Told) -> String {
+    let what = match told.what {
+        Reminder::HalfOver => "half of the time was over",
+        Reminder::NearlyOver => "nine tenths of the time were over",
+        Reminder::Escalated => "from then on its people may answer, too",
+    };
+    format!("{} told at {}: {what}", told.to, instant(told.at))
+}
+
 /// A request for consent and what became of it, a sentence each.
 pub(super) fn consent(consent: &Consent) -> Vec<String> {
     let request = &consent.request;
@@ -190,7 +201,8 @@ pub(super) fn consent(consent: &Consent) -> Vec<String> {
         instant(request.expires_at)
     );
     let mut lines = vec![asked];
-    if let Some(verdict) = &consent.verdict {
+    lines.extend(consent.reminded.iter().map(reminded));
+    for verdict in consent.all_said() {
         let edited = if verdict.edited.is_some() { ", with edited arguments" } else { "" };
         let said = if verdict.approved { "approved" } else { "denied" };
         let after = duration(verdict.at.since_ms(request.asked_at));

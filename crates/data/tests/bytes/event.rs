@@ -1,5 +1,6 @@
 //! One example of each event at least, and of each shape within it that is persisted.
 
+use domain::approval::Reminder;
 use domain::budget::{BudgetKey, Hold, Meter, Subject, Window};
 use domain::call::{CallOutcome, Settlement, Stop};
 use domain::capability::{CapabilityRef, Effect};
@@ -18,7 +19,7 @@ use crate::part::{
 };
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 24;
+pub(crate) const KINDS: usize = 25;
 
 /// A number per kind, dense: a new kind does not compile until it is here, and has no example until it has one.
 pub(crate) fn number(event: &Event) -> usize {
@@ -47,6 +48,7 @@ pub(crate) fn number(event: &Event) -> usize {
         Event::ClientSaid { .. } => 21,
         Event::ClientCalled { .. } => 22,
         Event::ClientTold { .. } => 23,
+        Event::ApprovalReminded { .. } => 24,
     }
 }
 
@@ -306,6 +308,9 @@ fn approvals() -> Vec<Event> {
     vec![
         Event::ApprovalRequested { request: request(), decided: decided() },
         Event::ApprovalRequested { request: unknown, decided: decided() },
+        Event::ApprovalReminded { approval: approval(), what: Reminder::HalfOver, to: name("finance-platform") },
+        Event::ApprovalReminded { approval: approval(), what: Reminder::NearlyOver, to: name("finance-platform") },
+        Event::ApprovalReminded { approval: approval(), what: Reminder::Escalated, to: name("cfo") },
         Event::ApprovalDecided { verdict: verdict() },
         Event::ApprovalDecided { verdict: plain_verdict() },
         Event::ApprovalWithdrawn { approval: approval(), reason: "the policy changed".to_owned() },

@@ -1,6 +1,7 @@
 //! Parts that examples share, and envelopes.
 
 use data::record::Envelope;
+use domain::approval::Terms;
 use domain::budget::{Amounts, BudgetKey, Hold, Meter, Window};
 use domain::call::{ApprovalRequest, ApprovalVerdict, Binding, Settlement};
 use domain::capability::CapabilityRef;
@@ -135,6 +136,7 @@ pub(crate) fn request() -> ApprovalRequest {
         by: name("finance-platform"),
         asked_at: AT,
         expires_at: AT.plus_ms(3_600_000),
+        terms: Terms::default(),
     }
 }
 
@@ -184,6 +186,7 @@ pub(crate) fn envelopes() -> Vec<Envelope> {
         headers: vec![started.header(), Event::Finished { compute_ms: 0 }.header()],
     };
     let full = Header {
+        quorum: None,
         k: "model_answered".to_owned(),
         v: 1,
         call: Some(12),

@@ -157,6 +157,7 @@ impl Story {
                 by: name("finance-platform"),
                 asked_at: Timestamp(START + 3_000),
                 expires_at: Timestamp(START + 86_400_000),
+                terms: Default::default(),
             },
             decided: decided(),
         }

@@ -52,6 +52,9 @@ pub struct Header {
     /// The consent it asks for, answers or uses up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,
+    /// How many people must consent, where it takes more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u16>,
 }
 
 impl Event {
@@ -88,9 +91,12 @@ impl Event {
                 header.schema = Some(request.binding.schema);
                 header.decided = Some(decided.clone());
                 header.approval = Some(request.approval);
+                header.quorum = Some(request.terms.quorum).filter(|quorum| *quorum > 1);
             }
             Event::ApprovalDecided { verdict } => header.decide(verdict),
-            Event::ApprovalWithdrawn { approval, .. } => header.approval = Some(*approval),
+            Event::ApprovalReminded { approval, .. } | Event::ApprovalWithdrawn { approval, .. } => {
+                header.approval = Some(*approval);
+            }
             Event::CallInDoubt { call, attempt, settlement } => {
                 header.name(*call, *attempt);
                 header.settled = settlement.as_ref().map(readable);

@@ -47,7 +47,8 @@ impl Session {
             Event::CallAnswered { call, outcome, .. } => self.capability_ended(*call, outcome),
             Event::CallRecorded { intent, outcome, .. } => self.capability_ended(intent.call, outcome),
             Event::CallRefused { call, model, refusal, .. } => self.refused(*call, *model, refusal),
-            Event::CallWaits { .. } | Event::ApprovalRequested { .. } | Event::ApprovalWithdrawn { .. } => {
+            Event::CallWaits { .. } => self.waits(event, at),
+            Event::ApprovalRequested { .. } | Event::ApprovalReminded { .. } | Event::ApprovalWithdrawn { .. } => {
                 self.waits(event, at)
             }
             Event::ApprovalDecided { verdict } => self.decided(verdict, at),
@@ -67,17 +68,19 @@ impl Session {
             }
             Event::ClientSaid { .. } | Event::ClientCalled { .. } | Event::ClientTold { .. } => self.client(event, at),
             Event::Paused { by, reason } => self.pause(by, reason),
-            Event::Resumed { .. } => {
-                if let Some(pause) = self.paused.take() {
-                    self.enter(pause.rested.unwrap_or(Phase::Running), at);
-                }
-            }
+            Event::Resumed { .. } => self.resume(at),
         }
     }
 
     fn pause(&mut self, by: &str, reason: &str) {
         let rested = Some(self.phase).filter(|was| matches!(was, Phase::Finished | Phase::Failed));
         self.paused = Some(Pause { by: by.to_owned(), reason: reason.to_owned(), rested });
+    }
+
+    fn resume(&mut self, at: Timestamp) {
+        if let Some(pause) = self.paused.take() {
+            self.enter(pause.rested.unwrap_or(Phase::Running), at);
+        }
     }
 
     fn intended(&mut self, intent: &Intent, effect: Effect, kind: &CallKind) {
@@ -120,8 +123,13 @@ impl Session {
             Event::ApprovalRequested { request, .. } => {
                 open.approval = Some(request.clone());
                 (open.verdict, open.withdrawn) = (None, false);
+                (open.votes, open.reminded) = (Vec::new(), Vec::new());
             }
-            _ => (open.verdict, open.withdrawn) = (None, true),
+            Event::ApprovalReminded { what, .. } => open.reminded.push(*what),
+            _ => {
+                (open.verdict, open.withdrawn) = (None, true);
+                open.votes.clear();
+            }
         }
     }
 
@@ -158,7 +166,9 @@ impl Session {
             stopped: 0,
             approval: None,
             withdrawn: false,
+            votes: Vec::new(),
             verdict: None,
+            reminded: Vec::new(),
         })
     }
 
@@ -242,6 +252,10 @@ impl Session {
 
     fn decided(&mut self, verdict: &ApprovalVerdict, at: Timestamp) {
         if let Some(open) = self.open.get_mut(&verdict.approval.call.ordinal) {
+            if !open.is_decided_by(verdict) {
+                open.votes.push(verdict.clone());
+                return;
+            }
             // What is edited of a request for more budget is the amount.
             let of_the_call = open.approval.as_ref().is_none_or(|request| request.raise().is_none());
             if let (Some(edited), CallKind::Capability { arguments, .. }, true) =

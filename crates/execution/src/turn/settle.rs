@@ -3,7 +3,7 @@
 
 use data::rows::{InboxChange, InboxItem, InboxKey};
 use domain::budget::{Amounts, Hold};
-use domain::call::{ApprovalVerdict, Settlement};
+use domain::call::Settlement;
 use domain::event::{Event, Resolution};
 use domain::id::CallId;
 use domain::session::{CallKind, CallState};
@@ -52,8 +52,14 @@ impl Turn {
             Event::CallResolved { call, resolution, settlement, .. } => {
                 (*call, !matches!(resolution, Resolution::DidNot), settlement)
             }
-            Event::ApprovalWithdrawn { approval, .. }
-            | Event::ApprovalDecided { verdict: ApprovalVerdict { approval, .. } } => {
+            Event::ApprovalDecided { verdict } => {
+                let open = self.awake.session.open.get(&verdict.approval.call.ordinal);
+                if open.is_none_or(|open| open.is_decided_by(verdict)) {
+                    self.rows.inbox.push(InboxChange::Close(InboxKey::Approval { approval: verdict.approval }));
+                }
+                return;
+            }
+            Event::ApprovalWithdrawn { approval, .. } => {
                 self.rows.inbox.push(InboxChange::Close(InboxKey::Approval { approval: *approval }));
                 return;
             }

@@ -231,6 +231,7 @@ impl Said {
             by: "finance".parse().unwrap(),
             asked_at: self.now,
             expires_at: EXPIRES,
+            terms: Default::default(),
         };
         self.happen(Event::ApprovalRequested { request, decided: decided() });
         let wait = Wait { why: WaitFor::Approval { approval }, until: Some(EXPIRES) };

@@ -100,7 +100,7 @@ impl Stage {
         });
         let request = request.expect("a person is asked");
         let yes = Answer { approved: true, ..Answer::default() };
-        let verdict = speak(&ana, &request, yes, self.clock.now()).unwrap();
+        let verdict = speak(&ana, &request, &[], (yes, self.clock.now())).unwrap();
         ask.facts.verdict = Some(Signer::new(SECRET).sign(&request, verdict));
         ask.facts.approval = Some(request);
         ask

@@ -1,5 +1,7 @@
 //! What waits for people, with what they need to decide, and what they say.
 
+mod progress;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -7,17 +9,18 @@ use axum::Json;
 use axum::extract::State;
 use control::approval::{self, Answer};
 use data::rows::{InboxItem, InboxKey};
-use data::trace::{CapabilityCall, Trace, What};
+use data::trace::{CapabilityCall, Consent, Trace, What};
 use domain::call::ApprovalVerdict;
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
 use domain::event::Resolution;
-use domain::id::{ApprovalId, CallId, Name, SessionId};
+use domain::id::{ApprovalId, CallId, Digest, Name, SessionId};
 use domain::message::Role;
 use domain::principal::Mode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::progress::Progress;
 use super::{Body, Id};
 use crate::app::{App, commits};
 use crate::auth::Who;
@@ -36,8 +39,12 @@ pub(crate) struct Waiting {
     /// The caller's own name for the session.
     pub key: String,
     pub agent: Name,
-    /// Who may answer.
+    /// Who was asked.
     pub group: Name,
+    /// Who may answer now.
+    pub groups: Vec<Name>,
+    /// How far it is, where it asks for consent.
+    pub progress: Option<Progress>,
     pub since: Timestamp,
     pub expires: Option<Timestamp>,
     /// The call that waits.
@@ -124,6 +131,8 @@ fn bare(item: &InboxItem, call: CallId) -> Waiting {
         key: String::new(),
         agent: item.agent.clone(),
         group: item.group.clone(),
+        groups: vec![item.group.clone()],
+        progress: None,
         since: item.since,
         expires: item.expires,
         call,
@@ -166,12 +175,30 @@ fn tell(waiting: &mut Waiting, app: &App, trace: &Trace, key: InboxKey) {
     waiting.reason = match key {
         InboxKey::Approval { approval } => {
             let asked = wanted.consents.iter().rev().find(|consent| consent.request.approval == approval);
-            asked.map(|consent| consent.request.reason.clone()).unwrap_or_default()
+            asked.map(|consent| waiting.asks(consent, app.clock.now())).unwrap_or_default()
         }
         InboxKey::InDoubt { .. } => {
             "it was sent, and nobody knows what came of it: look where it went, then say".to_owned()
         }
     };
+}
+
+impl Waiting {
+    /// What its request says; why people are asked comes back.
+    fn asks(&mut self, consent: &Consent, now: Timestamp) -> String {
+        let (progress, edited) = progress::of(consent, now);
+        self.groups = consent.request.groups_at(now).cloned().collect();
+        self.arguments = edited.unwrap_or_else(|| consent.request.arguments.clone());
+        self.progress = Some(progress);
+        consent.request.reason.clone()
+    }
+
+    /// Whether somebody may answer it now.
+    pub(crate) fn is_for(&self, who: &Who) -> bool {
+        let excluded =
+            self.progress.as_ref().is_some_and(|progress| progress.not.iter().any(|not| who.person() == Some(not)));
+        !excluded && self.groups.iter().any(|group| who.is_of(group))
+    }
 }
 
 fn is(what: &What, call: CallId) -> bool {
@@ -196,6 +223,9 @@ pub(crate) struct Said {
     reason: String,
     #[serde(default)]
     edited: Option<Value>,
+    /// The hash of the arguments that were seen: a yes is to nothing else.
+    #[serde(default)]
+    seen: Option<Digest>,
 }
 
 /// Yes.
@@ -205,7 +235,7 @@ pub(crate) async fn approve(
     Id(id): Id<ApprovalId>,
     Body(said): Body<Said>,
 ) -> ApiResult<Json<Value>> {
-    told(&app, &who, id, Answer { approved: true, reason: said.reason, edited: said.edited }).await
+    told(&app, &who, id, Answer { approved: true, reason: said.reason, edited: said.edited, seen: said.seen }).await
 }
 
 /// No.
@@ -215,7 +245,7 @@ pub(crate) async fn deny(
     Id(id): Id<ApprovalId>,
     Body(said): Body<Said>,
 ) -> ApiResult<Json<Value>> {
-    told(&app, &who, id, Answer { approved: false, reason: said.reason, edited: said.edited }).await
+    told(&app, &who, id, Answer { approved: false, reason: said.reason, edited: said.edited, seen: None }).await
 }
 
 async fn told(app: &App, who: &Who, id: ApprovalId, said: Answer) -> ApiResult<Json<Value>> {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use control::approval::Answer;
 use domain::event::Resolution;
-use domain::id::{ApprovalId, CallId, SessionId};
+use domain::id::{ApprovalId, CallId, Digest, SessionId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,6 +24,9 @@ pub(crate) struct Said {
     reason: String,
     #[serde(default)]
     edited: Option<String>,
+    /// The hash of the arguments that the form was shown with.
+    #[serde(default)]
+    seen: Option<Digest>,
     #[serde(default)]
     say: Option<String>,
 }
@@ -38,7 +41,7 @@ pub(crate) async fn approve(
     let edited: Option<Value> = said.edited.as_deref().map(serde_json::from_str).transpose().map_err(|error| {
         ApiError::bad(format!("the edited arguments are not JSON: {error}"), "go back and mend them")
     })?;
-    answer(&app, &reader, id, &said.csrf, Answer { approved: true, reason: said.reason, edited }).await
+    answer(&app, &reader, id, &said.csrf, Answer { approved: true, reason: said.reason, edited, seen: said.seen }).await
 }
 
 /// No.
@@ -48,7 +51,7 @@ pub(crate) async fn deny(
     Id(id): Id<ApprovalId>,
     Fields(said): Fields<Said>,
 ) -> ApiResult<Response> {
-    answer(&app, &reader, id, &said.csrf, Answer { approved: false, reason: said.reason, edited: None }).await
+    answer(&app, &reader, id, &said.csrf, Answer { approved: false, reason: said.reason, ..Answer::default() }).await
 }
 
 async fn answer(app: &App, reader: &Reader, id: ApprovalId, csrf: &str, said: Answer) -> ApiResult<Response> {

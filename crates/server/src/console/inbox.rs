@@ -20,7 +20,7 @@ use crate::error::{ApiError, ApiResult};
 /// `/inbox`.
 pub(crate) async fn list(State(app): State<App>, reader: Reader) -> ApiResult<Response> {
     let all = inbox::waiting(&app).await?;
-    let (mine, others): (Vec<_>, Vec<_>) = all.iter().partition(|waiting| reader.who.is_of(&waiting.group));
+    let (mine, others): (Vec<_>, Vec<_>) = all.iter().partition(|waiting| waiting.is_for(&reader.who));
     let now = app.clock.now();
     let body = html! {
         @if all.is_empty() { p { "Nothing waits for anybody. What needs consent, or a word on a write in doubt, comes here." } }
@@ -51,6 +51,7 @@ fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
                 (notes(waiting.scripted, waiting.mode == Mode::Shadow))
             }
             p { strong { (waiting.reason) } }
+            @if let Some(progress) = waiting.progress.as_ref().filter(|progress| !progress.text.is_empty()) { p.progress { (progress.text) } }
             @if let Some(task) = &waiting.task {
                 h3 { "It was asked" @if let Some(person) = &task.from { " by " (person) } }
                 div.said { (task.text) }
@@ -61,7 +62,7 @@ fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
             p { (what_happens(waiting)) }
             (arguments(&waiting.arguments))
             div.meta {
-                "asked " (ago(now, waiting.since)) " · decided by " (waiting.group)
+                "asked " (ago(now, waiting.since)) " · decided by " (waiting.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))
                 @if let Some(expires) = waiting.expires { " · becomes no by itself " (ago(now, expires)) }
                 " · " a href={ "/sessions/" (waiting.session) "#call-" (waiting.call.ordinal) } { "the whole session" }
                 " · " a href={ "/calls/" (waiting.call) } { "explain" } " · " span.id { (waiting.id) }
@@ -90,10 +91,18 @@ fn what_happens(waiting: &Waiting) -> Markup {
 
 /// The answer's form, for whoever may give it.
 fn forms(waiting: &Waiting, reader: &Reader) -> Markup {
-    let Some(token) = reader.csrf.as_ref().filter(|_| reader.who.is_of(&waiting.group)) else {
-        return html! { p.meta { "Only a person of " (waiting.group) " may answer; you are " (reader.who.name()) "." } };
+    let Some(token) = reader.csrf.as_ref().filter(|_| waiting.is_for(&reader.who)) else {
+        return html! { p.meta { (only(waiting)) "; you are " (reader.who.name()) "." } };
     };
     if waiting.item == "in_doubt" { resolve(&waiting.id, token) } else { decide(waiting, token) }
+}
+
+/// Who may answer, in words.
+fn only(waiting: &Waiting) -> String {
+    let groups: Vec<_> = waiting.groups.iter().map(ToString::to_string).collect();
+    let not = waiting.progress.iter().flat_map(|progress| &progress.not);
+    let but: String = not.map(|person| format!(", not {person}, on whose behalf it is")).collect();
+    format!("Only a person of {} may answer{but}", groups.join(" or "))
 }
 
 fn decide(waiting: &Waiting, token: &Csrf) -> Markup {
@@ -101,6 +110,7 @@ fn decide(waiting: &Waiting, token: &Csrf) -> Markup {
     html! {
         form.decide method="post" action=(path("approve")) {
             (token_field(token))
+            @if let Some(progress) = &waiting.progress { input type="hidden" name="seen" value=(progress.arguments_sha256); }
             label { "Why: kept with your decision, and told to the agent" input type="text" name="reason"; }
             button.yes { "Approve" }
             button.no formaction=(path("deny")) { "Deny" }
