@@ -27,7 +27,8 @@ pub(super) async fn cursor(db: Arc<Line>, view: View, shard: Shard) -> Result<Po
     rows.first().map_or(Ok(Pos(0)), |found| row::pos(found, 0))
 }
 
-/// One statement: the cursor moves, and the rows go in where it did. One that is not there yet is at 0.
+/// One statement: the cursor moves, and the rows go in where it did. One that is not there yet is at 0. It is not waited
+/// for until this is on the disk: it gets there before any later commit of the log, and what is missing is followed again.
 pub(super) async fn apply(db: Arc<Line>, batch: &ViewBatch) -> Result<bool, Fault> {
     let (view, shard) = (table(batch.view), i32::from(batch.shard.0));
     let (from, to) = (batch.from.0.cast_signed(), batch.to.0.cast_signed());
@@ -37,7 +38,9 @@ pub(super) async fn apply(db: Arc<Line>, batch: &ViewBatch) -> Result<bool, Faul
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&view, &shard, &from, &to];
     let rows = Rows::of(batch);
     let written = rows.write(batch.view, &mut values);
-    let rows = db.rows(&format!("{moved}, written AS ({written}) SELECT count(*) > 0 FROM moved"), &values).await?;
+    let quietly = "set_config('synchronous_commit', 'off', true)";
+    let sql = format!("{moved}, written AS ({written}) SELECT count(*) > 0, {quietly} FROM moved");
+    let rows = db.rows(&sql, &values).await?;
     row::get(super::read::one(&rows)?, 0)
 }
 

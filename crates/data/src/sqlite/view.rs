@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_f
 use crate::column::count;
 use crate::sqlite::fault::Fault;
 use crate::sqlite::row::{all, digest, pos, session, session_blob, text, time};
-use crate::sqlite::write::transact;
+use crate::sqlite::write::{transact, transact_behind};
 use crate::store::{LeafRow, ResultFilter, ResultRow, SpendFilter, SpendRow, View, ViewBatch};
 
 fn table(view: View) -> &'static str {
@@ -27,7 +27,7 @@ pub(super) fn cursor(db: &mut Connection, view: View, shard: Shard) -> Result<Po
 }
 
 pub(super) fn apply(db: &mut Connection, batch: &ViewBatch) -> Result<bool, Fault> {
-    transact(db, |tx| {
+    transact_behind(db, |tx| {
         let (view, shard) = (table(batch.view), batch.shard.0);
         let (from, to) = (batch.from.0.cast_signed(), batch.to.0.cast_signed());
         let mut start = tx.prepare_cached("INSERT INTO view_cursor VALUES (?, ?, 0) ON CONFLICT DO NOTHING")?;

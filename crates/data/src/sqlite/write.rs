@@ -28,6 +28,19 @@ pub(super) fn transact<T>(
     Ok(done)
 }
 
+/// The same, for what follows the log and is followed again where it is missing: it reaches the disk with the next
+/// commit of the log, in order, and is not waited for.
+pub(super) fn transact_behind<T>(
+    db: &mut Connection,
+    job: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    db.pragma_update(None, "synchronous", "NORMAL")?;
+    let done = transact(db, job);
+    // A commit of the log that is not waited for must not be answered.
+    db.pragma_update(None, "synchronous", "FULL").expect("outside of a transaction this can be said at any time");
+    done
+}
+
 /// Until when a claim holds.
 pub(super) fn expiry(now: Timestamp, lease_ms: Option<i64>) -> Timestamp {
     lease_ms.map_or(Timestamp(i64::MAX), |ms| now.plus_ms(ms))

@@ -112,9 +112,13 @@ impl Follower {
             }
             let page = self.log.tail(shard, from, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            let to = last.envelope.pos;
+            let (to, mut is_end) = (last.envelope.pos, page.len() < PAGE);
             for view in views_of(shard) {
-                self.apply(*view, shard, to, &page).await?;
+                is_end &= self.apply(*view, shard, to, &page).await?;
+            }
+            // What was committed meanwhile is gathered for the next time: who runs after each record writes each alone.
+            if is_end {
+                return Ok(());
             }
         }
     }
@@ -131,10 +135,11 @@ impl Follower {
         Ok(cursor)
     }
 
-    async fn apply(&mut self, view: View, shard: Shard, to: Pos, page: &[Tailed]) -> Result<(), DataError> {
+    /// `false`: somebody else followed meanwhile, and nothing was written.
+    async fn apply(&mut self, view: View, shard: Shard, to: Pos, page: &[Tailed]) -> Result<bool, DataError> {
         let from = self.cursor(view, shard).await?;
         if from >= to {
-            return Ok(());
+            return Ok(true);
         }
         let mut batch = ViewBatch { view, shard, from, to, spend: Vec::new(), results: Vec::new(), leaves: Vec::new() };
         for Tailed { envelope, leaf, .. } in page.iter().filter(|record| record.envelope.pos > from) {
@@ -157,17 +162,17 @@ impl Follower {
         if !self.log.store().apply_view(batch).await? {
             // Somebody else followed: take up from where they are.
             self.cursors.remove(&(view, shard));
-            return Ok(());
+            return Ok(false);
         }
         self.cursors.insert((view, shard), to);
         if view == View::Audit {
-            leaves.iter().for_each(|leaf| self.grow(shard, leaf.hash));
+            self.grow(shard, &leaves);
             let size = self.trees.get(&shard).map_or(0, |tree| tree.range.size());
             if self.auditor.as_ref().is_some_and(|auditor| auditor.is_due(shard, size)) {
                 self.sign(shard);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The tree of the leaves that are there already.
@@ -178,22 +183,26 @@ impl Follower {
             let page = self.log.store().leaves(shard, after, LEAVES).await?;
             let Some(last) = page.last() else { break };
             after = last.pos;
-            page.iter().filter(|leaf| leaf.pos <= cursor).for_each(|leaf| self.grow(shard, leaf.hash));
+            let known = page.partition_point(|leaf| leaf.pos <= cursor);
+            self.grow(shard, &page[..known]);
         }
         Ok(())
     }
 
-    fn grow(&mut self, shard: Shard, leaf: Digest) {
+    fn grow(&mut self, shard: Shard, leaves: &[LeafRow]) {
         let tree = self.trees.entry(shard).or_default();
-        tree.range.push(leaf);
-        let last = self.auditor.as_ref().and_then(|auditor| auditor.kept().last(shard));
-        if let Some(last) = last.filter(|last| last.size == tree.range.size() && last.root != tree.range.root()) {
-            tree.forked = Some(last.size);
-            tracing::error!(
-                shard = shard.0,
-                size = last.size,
-                "the log is not the one that was signed: nothing of this shard is signed; run ostler audit verify"
-            );
+        let signed = self.auditor.as_ref().and_then(|auditor| auditor.kept().last(shard));
+        for leaf in leaves {
+            tree.range.push(leaf.hash);
+            let Some(last) = signed.as_ref().filter(|last| last.size == tree.range.size()) else { continue };
+            if last.root != tree.range.root() {
+                tree.forked = Some(last.size);
+                tracing::error!(
+                    shard = shard.0,
+                    size = last.size,
+                    "the log is not the one that was signed: nothing of this shard is signed; run ostler audit verify"
+                );
+            }
         }
     }
 
