@@ -44,7 +44,7 @@ pub struct SessionWriter {
     key: Arc<SessionKey>,
     key_stored: bool,
     principal: Option<(Arc<Principal>, Digest)>,
-    /// The last record that the session's snapshot holds; 0 without one.
+    /// The last record that the session's snapshot holds, or would hold if the state were worth one; 0 without one.
     snapshot_seq: Seq,
     /// A new snapshot, for the next commit to take along.
     snapshot: Option<SnapshotRow>,
@@ -123,6 +123,7 @@ impl SessionWriter {
     /// as what was said.
     pub fn keep_snapshot(&mut self, sealer: &Sealer, fold: u32, state: &[u8]) {
         self.snapshot = snapshot::seal(sealer, &self.key, Of { fold, seq: self.seq, pos: self.pos }, state);
+        self.snapshot_seq = self.seq;
     }
 
     /// The id of a message in this session.
