@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::clock::Clock;
 use domain::id::Shard;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use crate::hold::{Held, hold, of_io};
@@ -75,24 +76,33 @@ pub(super) fn about(connection: &Connection, lease_ms: Option<i64>) -> Result<Ab
 
 pub(super) fn in_memory(clock: &dyn Clock, options: Options) -> Result<Connection, Fault> {
     let mut connection = Connection::open_in_memory()?;
+    prepare_once(&connection)?;
     fill(&mut connection, clock, options.shards)?;
     Ok(connection)
+}
+
+/// Statements are kept, and their plans with them: without a word to the contrary SQLite looks at what is bound to a
+/// LIMIT and plans anew whenever something else is.
+fn prepare_once(connection: &Connection) -> Result<(), Fault> {
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// A reader's connection.
 pub(super) fn connect_reader(path: &Path) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    prepare_once(&connection)?;
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
 fn connect(path: &Path, max_pages: Option<u32>) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    prepare_once(&connection)?;
     connection.busy_timeout(BUSY)?;
-    connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // FULL: a commit that was answered is on the disk. The checkpointer copies the WAL, never the writer.
     connection.pragma_update(None, "synchronous", "FULL")?;
