@@ -21,6 +21,7 @@ mod read;
 mod snapshot;
 mod writer;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError};
@@ -221,9 +222,9 @@ impl Log {
         writer: &mut SessionWriter,
         stamp: Stamp,
         head: Head,
-        rows: Rows,
+        rows: impl Borrow<Rows>,
     ) -> Result<Receipt, CommitError> {
-        let prepared = writer.prepare(self.shared(), stamp, head, rows)?;
+        let prepared = writer.prepare(self.shared(), stamp, head, rows.borrow())?;
         let lane = usize::from(writer.shard().0) % self.inner.lanes.len();
         let stopped = || CommitError::Refused(Refused::Unavailable(DataError::Stopped.to_string()));
         let place = self.inner.lanes[lane].reserve().await.map_err(|_| stopped())?;

@@ -1,19 +1,22 @@
 //! Canonical JSON (RFC 8785, JCS): one text per value, so that a hash of arguments means the arguments.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use serde_json::Value;
 
 /// The canonical text of a value: keys sorted by UTF-16 code units, no white space, shortest numbers.
 pub fn to_string(value: &Value) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(256);
     write_value(&mut out, value);
     out
 }
 
 fn write_value(out: &mut String, value: &Value) {
     match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => write_plain(out, value),
+        Value::Null => out.push_str("null"),
+        Value::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
+        Value::String(text) => write_text(out, text),
         Value::Number(number) => write_number(out, number),
         Value::Array(items) => {
             out.push('[');
@@ -27,13 +30,15 @@ fn write_value(out: &mut String, value: &Value) {
         }
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by(|a, b| a.0.encode_utf16().cmp(b.0.encode_utf16()));
+            if !entries.is_sorted_by(|a, b| in_order(a.0, b.0).is_le()) {
+                entries.sort_by(|a, b| in_order(a.0, b.0));
+            }
             out.push('{');
             for (i, (key, item)) in entries.into_iter().enumerate() {
                 if i > 0 {
                     out.push(',');
                 }
-                write_plain(out, &Value::String(key.clone()));
+                write_text(out, key);
                 out.push(':');
                 write_value(out, item);
             }
@@ -42,8 +47,22 @@ fn write_value(out: &mut String, value: &Value) {
     }
 }
 
-fn write_plain(out: &mut String, value: &Value) {
-    write!(out, "{value}").expect("writing to a string cannot fail");
+/// By UTF-16 code units; of ASCII those are the bytes.
+fn in_order(one: &str, other: &str) -> Ordering {
+    if one.is_ascii() && other.is_ascii() {
+        return one.cmp(other);
+    }
+    one.encode_utf16().cmp(other.encode_utf16())
+}
+
+fn write_text(out: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&serde_json::to_string(text).expect("a text is JSON"));
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 /// ECMAScript's number text: integers without a point up to 1e21, otherwise the shortest digits that read back.

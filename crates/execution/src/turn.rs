@@ -37,7 +37,7 @@ use crate::rehydrate::{self, Awake};
 use crate::scheduler::{self, Ended, Parts};
 use crate::trigger;
 use crate::turn::client::Clients;
-use crate::turn::inbox::Inbox;
+use crate::turn::inbox::{Inbox, bytes_of};
 
 /// How much mail one commit consumes, in bytes, before the rest waits for the next.
 const MAIL_AT_ONCE: usize = 4 << 20;
@@ -321,7 +321,7 @@ impl Turn {
             return;
         }
         self.taken_messages += is_message;
-        self.taken_bytes += serde_json::to_vec(&mail.body).map_or(0, |bytes| bytes.len());
+        self.taken_bytes += bytes_of(&mail.body);
         events.iter_mut().for_each(|event| self.settle_ended(event));
         if !matches!(mail.body, MailBody::Message { .. }) {
             self.awake.session.remember(&mail.id);

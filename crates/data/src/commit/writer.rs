@@ -137,7 +137,7 @@ impl SessionWriter {
         shared: &Shared,
         stamp: Stamp,
         head: Head,
-        mut rows: Rows,
+        rows: &Rows,
     ) -> Result<Prepared, CommitError> {
         match self.state {
             State::Ready => {}
@@ -145,8 +145,8 @@ impl SessionWriter {
             State::InFlight | State::Lost => return Err(CommitError::Poisoned),
         }
         let (principal, text) = self.principal_of(&stamp.principal);
-        rows.texts.extend(text);
-        let sealed = Sealed::of(shared, &self.key, (self.session, &head), rows)?;
+        let mut sealed = Sealed::of(shared, &self.key, (self.session, &head), rows)?;
+        sealed.texts.extend(text.map(|text| (principal, text)));
         let key_row = (!self.key_stored).then(|| shared.sealer.wrap(&self.key));
         Ok(Prepared { principal, stamp, head, sealed, key_row, snapshot: self.snapshot.take() })
     }

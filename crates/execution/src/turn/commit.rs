@@ -25,7 +25,7 @@ impl Turn {
         loop {
             let (stamp, head) = (self.stamp(), head(&self.awake.session));
             // The rows stay until it is known that they are durable: see `Drop`.
-            let error = match self.parts.log.commit(&mut self.awake.writer, stamp, head, self.rows.clone()).await {
+            let error = match self.parts.log.commit(&mut self.awake.writer, stamp, head, &*self.rows).await {
                 Ok(receipt) => {
                     self.durable();
                     self.parts.announcer.announce(self.awake.session.id, Progress::Committed(receipt.seq()));

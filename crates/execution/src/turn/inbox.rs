@@ -1,11 +1,12 @@
 //! A session's mail, as its task reads it: page by page, what it has not taken yet. It must not know what mail means.
 
+use std::io;
 use std::sync::Arc;
 
 use data::commit::{Log, MailPage};
 use data::error::DataError;
 use domain::id::{MailId, SessionId};
-use domain::mail::{Mail, MailClass};
+use domain::mail::{Mail, MailBody, MailClass};
 
 use crate::poke::Poke;
 
@@ -86,4 +87,24 @@ impl Inbox {
         self.more = !all && !mail.is_empty();
         Ok(mail)
     }
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How long mail is as JSON, in bytes.
+pub(super) fn bytes_of(mail: &MailBody) -> usize {
+    let mut counted = Counted(0);
+    serde_json::to_writer(&mut counted, mail).map_or(0, |()| counted.0)
 }
