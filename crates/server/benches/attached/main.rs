@@ -81,6 +81,7 @@ async fn main() -> anyhow::Result<()> {
     say(format!("one flush of this disk, p50: {flush:.3} ms"))?;
     let mut direct = Client::connect(&upstream, "").await?;
     let mut through = Client::connect(&server.host, &key).await?;
+    let began = server.worked_ms();
     for stream in [false, true] {
         let (mut straight, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..ALONE {
@@ -104,10 +105,15 @@ async fn main() -> anyhow::Result<()> {
             ))?;
         }
     }
+    let worked = server.worked_ms();
+    let alone = (worked - began) * 1_000.0 / (2 * ALONE) as f64;
     let span = Duration::from_secs(seconds);
     let straight = load(&upstream, "", span).await?;
-    let ours = load(&server.host, &key, span).await?;
+    let (ours, worked) = (load(&server.host, &key, span).await?, server.worked_ms() - worked);
+    let cpu = worked * 1_000.0 / f64::from(ours.done);
+    let (ours, straight) = (ours.per_second, straight.per_second);
     say(format!("{CLIENTS} clients: {ours:.0} requests/s, direct {straight:.0} (to reach: above 2000)"))?;
+    say(format!("CPU: {alone:.0} µs a request at 1, {cpu:.0} at {CLIENTS}"))?;
     say(format!("resident: {:.1} MB, at most {:.1} MB (to reach: below 60)", server.mb("VmRSS"), server.mb("VmHWM")))?;
     let spent = server.get("/api/cost").await?;
     say(format!("accounted: {}", spent.to_string().chars().take(200).collect::<String>()))?;
@@ -151,6 +157,13 @@ impl Server {
         Client::connect(&self.host, &self.admin).await?.json("GET", path, "").await
     }
 
+    /// CPU time so far, in milliseconds: `/proc/PID/stat`, in hundredths of a second.
+    fn worked_ms(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() * 10.0
+    }
+
     /// A line of its `/proc/PID/status`, in megabytes.
     fn mb(&self, line: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
@@ -171,8 +184,14 @@ fn conversation(number: u64, turn: usize, stream: bool) -> String {
     json!({"model": "claude-haiku-4-5", "max_tokens": 100, "stream": stream, "messages": messages}).to_string()
 }
 
-/// So many clients at once, each with conversations of its own; requests per second.
-async fn load(host: &str, key: &str, span: Duration) -> anyhow::Result<f64> {
+/// What many clients came to.
+struct Load {
+    done: u32,
+    per_second: f64,
+}
+
+/// So many clients at once, each with conversations of its own.
+async fn load(host: &str, key: &str, span: Duration) -> anyhow::Result<Load> {
     let (watch, numbers) =
         (Stopwatch::start(), Arc::new(AtomicU64::new(1_000_000 + u64::from(key.is_empty()) * 1_000_000)));
     let mut clients = tokio::task::JoinSet::new();
@@ -194,7 +213,7 @@ async fn load(host: &str, key: &str, span: Duration) -> anyhow::Result<f64> {
     while let Some(one) = clients.join_next().await {
         done += one??;
     }
-    Ok(f64::from(done) / watch.elapsed().as_secs_f64())
+    Ok(Load { done, per_second: f64::from(done) / watch.elapsed().as_secs_f64() })
 }
 
 /// What one flush takes, in milliseconds.
