@@ -97,7 +97,7 @@ pub(crate) enum Command {
     /// List what is there, or show one thing.
     #[command(after_help = examples::GET)]
     Get {
-        /// agents, capabilities, mcpservers, modelproviders, all; results, people or keys.
+        /// agents, capabilities, mcpservers, modelproviders, policies, all; results, people or keys.
         #[arg(default_value = "agents")]
         what: String,
         /// Which one; of results, whose.
@@ -106,7 +106,7 @@ pub(crate) enum Command {
     /// Delete a descriptor.
     #[command(after_help = examples::DELETE)]
     Delete {
-        /// agent, capability, mcpserver or modelprovider.
+        /// agent, capability, mcpserver, modelprovider or policy.
         what: String,
         /// Which one.
         name: Name,

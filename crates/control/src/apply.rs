@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use domain::clock::Timestamp;
 use domain::control::{Applied, ControlEvent, ControlRecord, Kind};
-use domain::descriptor::Descriptor;
+use domain::descriptor::{Descriptor, Policy};
 use domain::id::{Digest, Name};
 use domain::principal::Caller;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ControlError;
 use crate::gate::Gate;
 use crate::identity::{must_be_admin, named};
+use crate::policy::check;
 use crate::readiness::{self, Condition};
 use crate::registry::Registry;
 
@@ -54,15 +55,36 @@ pub async fn apply(
     let resources: Vec<Applied> = descriptors.iter().map(applied).collect();
     each_once(&resources)?;
     let by = named(caller);
+    let definitions = gate.definitions();
     let (next, changes) = gate
         .commit(&by, |registry| {
             let (event, changes) = planned(registry, &resources, &by);
             let events = if dry_run { Vec::new() } else { event.clone().into_iter().collect() };
             let record = event.map(|event| ControlRecord { pos: registry.pos(), at: Timestamp::default(), event });
-            Ok((events, (registry.after(record.as_slice())?, changes)))
+            let next = registry.after(record.as_slice())?;
+            let wrong: Vec<_> =
+                policies(&descriptors).flat_map(|one| check::policy(&next, &definitions, one)).collect();
+            if wrong.is_empty() { Ok((events, (next, changes))) } else { Err(ControlError::Policies(wrong)) }
         })
         .await?;
     Ok(outcomes(gate, &next, &resources, &changes))
+}
+
+/// The policies among descriptors.
+pub fn policies(descriptors: &[Descriptor]) -> impl Iterator<Item = &Policy> {
+    descriptors.iter().filter_map(|descriptor| match descriptor {
+        Descriptor::Policy(policy) => Some(policy),
+        Descriptor::Agent(_) | Descriptor::Capability(_) | Descriptor::McpServer(_) | Descriptor::ModelProvider(_) => {
+            None
+        }
+    })
+}
+
+/// What there would be with these descriptors in place; nothing is recorded.
+pub fn preview(gate: &Gate, descriptors: &[Descriptor]) -> Result<Registry, ControlError> {
+    let (registry, resources) = (gate.registry(), descriptors.iter().map(applied).collect());
+    let event = ControlEvent::Applied { resources, by: String::new() };
+    registry.after(&[ControlRecord { pos: registry.pos(), at: Timestamp::default(), event }])
 }
 
 /// Deletes a descriptor. Sessions of a deleted agent are refused their next call.
@@ -100,7 +122,7 @@ fn outcomes(gate: &Gate, registry: &Registry, resources: &[Applied], changes: &[
         let (kind, name, revision) = (applied.kind, applied.name.clone(), applied.revision);
         let ready = match kind {
             Kind::Agent => readiness::of(registry, gate.checks(), &name),
-            Kind::Capability | Kind::McpServer | Kind::ModelProvider => Vec::new(),
+            Kind::Capability | Kind::McpServer | Kind::ModelProvider | Kind::Policy => Vec::new(),
         };
         Outcome { kind, name, revision, change, ready }
     });

@@ -91,6 +91,19 @@ impl Obligation {
         }
     }
 
+    /// What satisfies both: the larger quorum, the shorter time; `None`: different groups are asked.
+    #[must_use]
+    pub fn and(self, other: &Obligation) -> Option<Obligation> {
+        (self.by == other.by).then(|| Obligation {
+            quorum: self.quorum.max(other.quorum),
+            four_eyes: self.four_eyes || other.four_eyes,
+            expires_ms: self.expires_ms.min(other.expires_ms),
+            // Whoever one of them does not name may not answer for it.
+            escalate: self.escalate.filter(|escalate| other.escalate.as_ref() == Some(escalate)),
+            by: self.by,
+        })
+    }
+
     fn terms(&self, on_behalf_of: Option<&Name>, now: Timestamp) -> Terms {
         let not = on_behalf_of.filter(|_| self.four_eyes).cloned();
         let sooner = self.escalate.as_ref().filter(|(_, after_ms)| *after_ms < self.expires_ms);
@@ -115,7 +128,7 @@ pub struct Need<'a> {
     /// Why a person is asked.
     pub reason: String,
     /// Who is asked.
-    pub of: &'a Obligation,
+    pub of: Obligation,
     /// The person on whose behalf it is.
     pub on_behalf_of: Option<&'a Name>,
 }

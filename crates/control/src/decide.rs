@@ -3,7 +3,7 @@
 
 use data::rows::{InboxChange, InboxItem, InboxKey, Rows};
 use domain::approval::{Poll, Reminder};
-use domain::budget::{Amounts, Hold};
+use domain::budget::{Amounts, Hold, Meter, Window};
 use domain::call::{ApprovalRequest, Binding, Facts};
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
@@ -14,10 +14,10 @@ use domain::principal::Principal;
 use serde_json::Value;
 
 use crate::budget::ask::{self, Answer};
-use crate::budget::{Exhausted, Holdings, Limit, Short, asks_again_at, limits};
-use crate::consent::{Consent, Need, Signer, consent};
+use crate::budget::{Exhausted, Holdings, Limit, Short, asks_again_at, limits, limits_of_agent};
+use crate::consent::{Consent, Need, Obligation, Signer, consent};
 use crate::identity::{self, Frozen};
-use crate::policy::{self, InForce, Ruling};
+use crate::policy::{self, Defined, InForce, Moment, Ruled, Ruling, Using, Whose};
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
 
@@ -45,6 +45,8 @@ pub enum Want<'a> {
         arguments_hash: Digest,
         /// Of the capability's definition and input schema.
         schema_hash: Digest,
+        /// The JSON Schema of its arguments, where it is at hand: what policies read them by.
+        input_schema: Option<&'a Value>,
         /// What it is worth, in micro-dollars; `None`: unknown, negative or not a number.
         value_usd_micros: Option<i64>,
         /// The most it can come to.
@@ -137,7 +139,7 @@ pub struct Scene<'a> {
 
 /// May it?
 pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
-    let mut decided = decided_by(scene.registry);
+    let mut decided = decided_by(scene.registry, query);
     let in_force = match standing(scene.registry, query.principal) {
         Ok(in_force) => in_force,
         Err(refusal) => return deny(query, decided, refusal),
@@ -149,6 +151,7 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
         Ok(need) => need,
         Err(Stopped::Record) => return Verdict::Record { rows: voided(query, "it is recorded, not sent"), decided },
         Err(Stopped::Deny(refusal)) => return deny(query, decided, refusal),
+        Err(Stopped::Unseen(request)) => return waits(query, waits_for(&request, scene.now), Rows::default()),
     };
     let limits = limits(scene.registry, query.principal, scene.now);
     // A person is not asked for what cannot be paid; calls in flight are no reason not to ask.
@@ -169,11 +172,11 @@ pub fn still(scene: &Scene<'_>, query: &Query<'_>, decided: &DecidedAt) -> Resul
     if let Some(frozen) = identity::frozen(scene.registry, query.principal) {
         return Err(Overtaken::Frozen(frozen));
     }
-    let mut again = decided_by(scene.registry);
+    let mut again = decided_by(scene.registry, query);
     let need = match permitted(scene, query, &in_force, &mut again) {
         Ok(need) if again.policy_ids == decided.policy_ids => need,
         Err(Stopped::Deny(refusal)) => return Err(refusal.into()),
-        Ok(_) | Err(Stopped::Record) => {
+        Ok(_) | Err(Stopped::Record | Stopped::Unseen(_)) => {
             let reason = format!("What the agent {} may do on its own changed.", query.principal.link.agent);
             return Err(overtaken(RefusedBy::Policy, reason));
         }
@@ -201,8 +204,13 @@ pub fn frozen(registry: &Registry, principal: &Principal) -> Option<Wait> {
     Some(Wait { why: WaitFor::Frozen { scope }, until: None })
 }
 
-fn decided_by(registry: &Registry) -> DecidedAt {
-    DecidedAt { control_pos: registry.pos(), policy_set: policy::policy_set(), policy_ids: Vec::new() }
+fn decided_by(registry: &Registry, query: &Query<'_>) -> DecidedAt {
+    unruled(registry, &query.principal.link.agent)
+}
+
+/// Under what something is decided that no rule is asked about.
+pub fn unruled(registry: &Registry, agent: &Name) -> DecidedAt {
+    DecidedAt { control_pos: registry.pos(), policy_set: registry.policy_set(agent), policy_ids: Vec::new() }
 }
 
 /// Identity: the rules that bind a principal, if it still stands.
@@ -219,6 +227,8 @@ fn standing<'a>(registry: &'a Registry, principal: &Principal) -> Result<InForce
 enum Stopped {
     Record,
     Deny(Refusal),
+    /// People were asked, and nobody can look at its definition now: it goes on waiting for them.
+    Unseen(Box<ApprovalRequest>),
 }
 
 /// Policy: whether the rules permit it, and what consent it needs.
@@ -228,19 +238,13 @@ fn permitted<'a>(
     in_force: &InForce<'a>,
     decided: &mut DecidedAt,
 ) -> Result<Option<Need<'a>>, Stopped> {
-    let agent = &query.principal.link.agent;
-    let (ruling, rule) = match &query.want {
-        Want::Model { provider, model, .. } => policy::rule_model(scene.registry, in_force, agent, (provider, model)),
-        Want::Capability { capability, effect, value_usd_micros, .. } => {
-            policy::rule(in_force, agent, (capability, *effect), *value_usd_micros)
-        }
-    };
-    decided.policy_ids.push(rule.to_owned());
-    let reason = match ruling {
-        Ruling::Deny(refusal) => return Err(Stopped::Deny(refusal)),
+    let Ruled { ruling, ids } = ruled(scene, query, in_force);
+    decided.policy_ids = ids;
+    let asks = match ruling {
+        Ruling::Deny(refusal) => return Err(unseen(query).map_or(Stopped::Deny(refusal), Stopped::Unseen)),
         Ruling::Record => return Err(Stopped::Record),
         Ruling::Allow => None,
-        Ruling::Consent(reason) => Some(reason),
+        Ruling::Consent { reason, obligation } => Some((reason, obligation)),
     };
     let conditions = match &query.want {
         Want::Model { .. } => readiness::model(scene.registry, scene.checks, in_force.model()),
@@ -249,7 +253,85 @@ fn permitted<'a>(
     if let Some(Condition { reason, next, .. }) = readiness::missing(conditions) {
         return Err(Stopped::Deny(Refusal { by: RefusedBy::Readiness, reason, next }));
     }
-    Ok(reason.and_then(|reason| need(query, in_force, decided.policy_set, reason)))
+    Ok(asks.and_then(|asks| need(query, in_force, decided.policy_set, asks)))
+}
+
+/// What the rules say.
+fn ruled(scene: &Scene<'_>, query: &Query<'_>, in_force: &InForce<'_>) -> Ruled {
+    let (registry, agent) = (scene.registry, &query.principal.link.agent);
+    let whose = Whose { registry, agent, in_force };
+    let mut moment = moment(scene, query, in_force);
+    match &query.want {
+        Want::Model { provider, model, .. } => policy::rule_model(&whose, &moment, (provider, model)),
+        Want::Capability { capability, effect, arguments, schema_hash, input_schema, value_usd_micros, .. } => {
+            let approvers = consented_already(scene, query, in_force);
+            let (effect, value) = (*effect, *value_usd_micros);
+            let spec = match capability {
+                CapabilityRef::External(name) => registry.capability(name).map(|entry| &entry.descriptor.spec),
+                CapabilityRef::Internal(_) => None,
+            };
+            let using = Using { capability, effect, arguments, value, approvers, spec };
+            moment.using = Some(using.clone());
+            policy::rule(&whose, &Defined { hash: *schema_hash, input_schema: *input_schema }, &moment, &using)
+        }
+    }
+}
+
+fn moment<'a>(scene: &'a Scene<'_>, query: &'a Query<'_>, in_force: &InForce<'_>) -> Moment<'a> {
+    let principal = query.principal;
+    let on_behalf_of = principal.on_behalf_of.as_ref();
+    let person = on_behalf_of.and_then(|person| scene.registry.person(person));
+    Moment {
+        now: scene.now,
+        autonomy: in_force.autonomy,
+        mode: principal.mode(),
+        depth: principal.parents.len(),
+        on_behalf_of,
+        groups: person.map_or(&[][..], |person| &person.groups),
+        spent_today: spent_today(scene, &principal.link.agent),
+        provenance: None,
+        using: None,
+    }
+}
+
+/// What this node knows that the agent spent today, in flight included; `None` where no budget counts it.
+fn spent_today(scene: &Scene<'_>, agent: &Name) -> Option<i64> {
+    let all = limits_of_agent(scene.registry, agent, scene.now);
+    let day =
+        all.into_iter().find(|limit| limit.budget.meter == Meter::UsdMicros && limit.budget.window == Window::Day)?;
+    let balance = scene.holdings.balance(&day.budget, day.start);
+    Some(balance.spent.saturating_add(balance.reserved))
+}
+
+/// Who consented to exactly this call, if that still holds.
+fn consented_already(scene: &Scene<'_>, query: &Query<'_>, in_force: &InForce<'_>) -> Vec<Name> {
+    let facts = query.facts;
+    let Some(asked) = facts.approval.as_ref().filter(|_| facts.verdict.is_some()) else { return Vec::new() };
+    let obligation = Obligation {
+        by: asked.by.clone(),
+        quorum: asked.terms.quorum,
+        four_eyes: !asked.terms.not.is_empty(),
+        expires_ms: asked.expires_at.since_ms(asked.asked_at),
+        escalate: None,
+    };
+    let set = scene.registry.policy_set(&query.principal.link.agent);
+    let need = need(query, in_force, set, (asked.reason.clone(), obligation));
+    match need.map(|need| consent(scene.registry, scene.signer, facts, &need, scene.now)) {
+        Some(Consent::Granted(_)) => {
+            Poll::of(asked, facts.said()).yes.iter().map(|verdict| verdict.person.clone()).collect()
+        }
+        Some(Consent::Ask(_) | Consent::Pending(_) | Consent::Anew { .. } | Consent::Denied { .. }) | None => {
+            Vec::new()
+        }
+    }
+}
+
+/// The request that people still think about, where the definition of what they were asked about is not at hand.
+fn unseen(query: &Query<'_>) -> Option<Box<ApprovalRequest>> {
+    match &query.want {
+        Want::Capability { input_schema: None, .. } => query.facts.asked().cloned().map(Box::new),
+        Want::Capability { .. } | Want::Model { .. } => None,
+    }
 }
 
 /// What a consent to this call is bound to.
@@ -260,7 +342,12 @@ fn binding(query: &Query<'_>, in_force: &InForce<'_>, policy_set: Digest) -> Opt
 }
 
 /// The consent that this call needs. A model call never needs any.
-fn need<'a>(query: &'a Query<'_>, in_force: &InForce<'a>, policy_set: Digest, reason: String) -> Option<Need<'a>> {
+fn need<'a>(
+    query: &'a Query<'_>,
+    in_force: &InForce<'_>,
+    policy_set: Digest,
+    (reason, of): (String, Obligation),
+) -> Option<Need<'a>> {
     let Want::Capability { capability, arguments, value_usd_micros, .. } = &query.want else {
         return None;
     };
@@ -271,7 +358,7 @@ fn need<'a>(query: &'a Query<'_>, in_force: &InForce<'a>, policy_set: Digest, re
         binding: binding(query, in_force, policy_set)?,
         value_usd_micros: *value_usd_micros,
         reason,
-        of: in_force.obligation(),
+        of,
         on_behalf_of: query.principal.on_behalf_of.as_ref(),
     })
 }

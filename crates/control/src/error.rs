@@ -11,6 +11,9 @@ pub enum ControlError {
         /// What to do next.
         next: String,
     },
+    /// Policies that cannot come into force.
+    #[error("{}", told(.0))]
+    Policies(Vec<crate::policy::check::Wrong>),
     /// Whoever asks may not.
     #[error("{reason} {next}")]
     Forbidden {
@@ -52,4 +55,12 @@ pub enum ControlError {
     /// The log could not be read, or did not take mail.
     #[error(transparent)]
     Log(#[from] data::error::DataError),
+}
+
+/// The first thing that is wrong with policies, and how many there are.
+fn told(wrong: &[crate::policy::check::Wrong]) -> String {
+    let Some(first) = wrong.first() else { return "a policy cannot come into force".to_owned() };
+    let help = first.finding.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
+    let more = if wrong.len() > 1 { format!("; and {} more", wrong.len() - 1) } else { String::new() };
+    format!("the policy {}, at byte {}: {}{help}{more}", first.policy, first.finding.at.start, first.finding.message)
 }

@@ -19,6 +19,7 @@ use crate::consent::Signer;
 use crate::decide::{self, Overtaken, Query, Scene, Verdict};
 use crate::dispatch::{Cut, Dispatch, Dispatches};
 use crate::error::ControlError;
+use crate::policy::check::Definitions;
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
 
@@ -40,6 +41,8 @@ pub struct Gate {
     /// Held while records are read and the next registry is put in place, so that it never goes back.
     refreshing: tokio::sync::Mutex<()>,
     dispatches: Dispatches,
+    /// What servers said of their tools, for policies to be checked against.
+    definitions: RwLock<Arc<Definitions>>,
 }
 
 impl Gate {
@@ -56,9 +59,21 @@ impl Gate {
             drawing: Default::default(),
             refreshing: tokio::sync::Mutex::default(),
             dispatches: Dispatches::default(),
+            definitions: RwLock::default(),
         };
         gate.refresh().await?;
         Ok(Arc::new(gate))
+    }
+
+    /// Takes note of what servers say of their tools: policies that are applied next are checked against it.
+    pub fn defined(&self, definitions: Definitions) {
+        let mut known = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut known).extend(definitions);
+    }
+
+    /// What servers said of their tools.
+    pub fn definitions(&self) -> Arc<Definitions> {
+        Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Everything there is, as of now.

@@ -1,19 +1,47 @@
-//! Policy: which rules are in force for a session, and what they say to one call. Until policies of their own can be
-//! applied, what the descriptor does not list is denied. What must never be known here: money spent, people's answers.
+//! Policy: which rules are in force for a session, and what they say to one call. The rules are Cedar: the policy that
+//! comes with the product, those that people applied, and the fields of the agent's own descriptor. What must never be
+//! known here: money spent, people's answers.
+//!
+//! ```text
+//! default.cedar ─────────┐
+//! kind: Policy ── applied┼─▶ document ─▶ slice: per agent revision and tool ─▶ ask(moment) ─▶ Ruled
+//! descriptor ─── compile ┘                  ▲  schema ◀── shape ◀── the tool's JSON Schema
+//! ```
+
+pub mod applied;
+pub mod check;
+mod compile;
+pub mod document;
+pub mod moment;
+mod said;
+mod schema;
+mod shape;
+pub mod show;
+mod slice;
+mod slices;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use domain::budget::Zone;
 use domain::capability::{CapabilityRef, Effect};
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{Agent, Model, OnExhausted};
 use domain::id::{Digest, Name};
+use domain::message::Trust;
 use domain::money::UsdMicros;
+use domain::obligation::{Asked, Written};
 use domain::principal::{Autonomy, Principal};
 
 use crate::budget::Caps;
 use crate::consent::Obligation;
 use crate::registry::{AgentEntry, Registry};
+use compile::Terms;
+use document::{Duty, Rule};
+use slice::{Outcome, Parts, Slice, Wish};
+use slices::{Key, Made, Of};
+
+pub use moment::{Moment, Using};
 
 /// What one revision of a descriptor allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +105,13 @@ impl<'a> InForce<'a> {
         Some(InForce { started_under: registry.revision(agent, started)?, current, autonomy })
     }
 
+    /// The rules for a session that would start now.
+    pub(crate) fn newest(registry: &'a Registry, agent: &Name) -> Option<Self> {
+        let current = registry.agent(agent)?;
+        let autonomy = registry.autonomy(agent, current.revision)?;
+        Some(InForce { started_under: current, current, autonomy })
+    }
+
     /// The agent's current revision.
     pub fn revision(&self) -> Digest {
         self.current.revision
@@ -102,9 +137,11 @@ impl<'a> InForce<'a> {
         &self.current.rules.consent
     }
 
-    /// Whether either revision asks before every call of this effect.
-    fn asks_on(&self, effect: Effect) -> bool {
-        [self.started_under, self.current].into_iter().any(|entry| entry.rules.consent_on_effect.contains(&effect))
+    /// The effects that either revision asks before, whatever a call is worth.
+    fn asks_on(&self) -> Vec<Effect> {
+        let both = [self.started_under, self.current].into_iter();
+        let all: BTreeSet<Effect> = both.flat_map(|entry| entry.rules.consent_on_effect.iter().copied()).collect();
+        all.into_iter().collect()
     }
 
     /// Whether both revisions list this.
@@ -117,6 +154,57 @@ impl<'a> InForce<'a> {
         let both = [&self.started_under.rules, &self.current.rules];
         both.into_iter().filter_map(|rules| rules.consent_above_usd_micros).min()
     }
+
+    /// The names that its model may be asked for by, each behind its provider's: as the descriptor writes it, as its
+    /// pinned revision is sent, and those that a client may choose.
+    fn models(&self, registry: &Registry) -> Vec<String> {
+        let own = self.model();
+        let entry = registry.provider(&own.provider);
+        let sent_as = entry.and_then(|e| e.descriptor.spec.model_id(&own.name, own.pinned_revision.as_deref()).ok());
+        let sent_as = sent_as.filter(|sent| *sent != own.name);
+        let mut names: Vec<&str> = vec![&own.name];
+        names.extend(sent_as);
+        let others = own.allow.iter().map(String::as_str).filter(|name| *name != own.name && Some(*name) != sent_as);
+        names.extend(others);
+        names.into_iter().map(|name| format!("{}/{name}", own.provider)).collect()
+    }
+
+    /// What of the descriptor is in force.
+    pub(crate) fn terms(&self, registry: &Registry, agent: &Name) -> Terms {
+        let both = |tool: &&CapabilityRef| self.current.rules.tools.contains(*tool);
+        Terms {
+            agent: agent.clone(),
+            tools: self.started_under.rules.tools.iter().filter(both).cloned().collect(),
+            models: self.models(registry),
+            asks_above: self.threshold(),
+            asks_on: self.asks_on(),
+        }
+    }
+
+    /// What a policy's words come to for this agent.
+    fn owed(&self, written: &Written) -> Obligation {
+        let own = self.obligation();
+        let by = match &written.asked {
+            Asked::Approvers => &own.by,
+            Asked::Owner => self.owner(),
+            Asked::Group(name) => name,
+        };
+        let expires_ms = written.ttl_ms.unwrap_or(own.expires_ms);
+        let asked = Obligation {
+            by: by.clone(),
+            quorum: written.quorum,
+            four_eyes: written.four_eyes,
+            expires_ms,
+            escalate: None,
+        };
+        // Its approvers are asked on its own terms, at the least.
+        match written.asked {
+            Asked::Approvers => {
+                Obligation { escalate: own.escalate.clone(), ..asked.clone() }.and(own).unwrap_or(asked)
+            }
+            Asked::Owner | Asked::Group(_) => asked,
+        }
+    }
 }
 
 /// What the rules say to one call.
@@ -124,87 +212,156 @@ impl<'a> InForce<'a> {
 pub enum Ruling {
     /// It may.
     Allow,
-    /// It may, once a person consents, for this reason.
-    Consent(String),
+    /// It may, once people consent.
+    Consent {
+        /// Why they are asked.
+        reason: String,
+        /// Whose consent it takes.
+        obligation: Obligation,
+    },
     /// It is written down and not sent: the agent is in shadow.
     Record,
     /// It may not.
     Deny(Refusal),
 }
 
-/// A ruling, and the name of the rule that made it.
-pub type Ruled = (Ruling, &'static str);
-
-/// The hash of the policy set in force: until policies can be applied, of the empty one.
-pub fn policy_set() -> Digest {
-    Digest::of_json(&serde_json::Value::Array(Vec::new()))
+/// A ruling, and the rules that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruled {
+    /// What they say.
+    pub ruling: Ruling,
+    /// Their ids, in the order in which they are told.
+    pub ids: Vec<String>,
 }
 
-/// Rules on the use of a capability worth `value` micro-dollars, where that is known.
-pub fn rule(in_force: &InForce<'_>, agent: &Name, used: (&CapabilityRef, Effect), value: Option<i64>) -> Ruled {
+impl Ruled {
+    fn denied(id: &str, refusal: Refusal) -> Self {
+        Ruled { ruling: Ruling::Deny(refusal), ids: vec![id.to_owned()] }
+    }
+}
+
+/// Of whom a rule is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    /// Everything there is.
+    pub registry: &'a Registry,
+    /// Who acts.
+    pub agent: &'a Name,
+    /// What binds its session.
+    pub in_force: &'a InForce<'a>,
+}
+
+/// What its definition says of a tool that is to be used.
+#[derive(Debug, Clone, Copy)]
+pub struct Defined<'a> {
+    /// The hash of the definition.
+    pub hash: Digest,
+    /// The JSON Schema of its arguments, where it is at hand.
+    pub input_schema: Option<&'a serde_json::Value>,
+}
+
+/// What the rules say to the use of a capability.
+pub fn rule(whose: &Whose<'_>, defined: &Defined<'_>, moment: &Moment<'_>, using: &Using<'_>) -> Ruled {
+    let Whose { agent, in_force, .. } = whose;
+    if in_force.lists(using.capability) != (true, true) {
+        return Ruled::denied("tools-listed", not_listed(in_force, agent, using.capability));
+    }
+    let made = slice_of_tool(whose, defined, (using.capability, using.effect));
+    ruled(whose, &made, moment, || not_listed(in_force, agent, using.capability))
+}
+
+/// What the rules say to the use of a model: an agent has its own and no other.
+pub fn rule_model(whose: &Whose<'_>, moment: &Moment<'_>, (provider, model): (&Name, &str)) -> Ruled {
+    let other = || {
+        let reason = format!("{model} at {provider} is not the model of the agent {}.", whose.agent);
+        let next = "A person may change spec.model, apply the descriptor and start a new session.".to_owned();
+        Refusal { by: RefusedBy::Policy, reason, next }
+    };
+    let id = format!("{provider}/{model}");
+    if !whose.in_force.models(whose.registry).contains(&id) {
+        return Ruled::denied("own-model", other());
+    }
+    let made = slice_of_model(whose, provider, &id);
+    ruled(whose, &made, moment, other)
+}
+
+pub(crate) fn slice_of_tool(whose: &Whose<'_>, defined: &Defined<'_>, used: (&CapabilityRef, Effect)) -> Made {
+    let Whose { registry, .. } = whose;
     let (capability, effect) = used;
-    if in_force.lists(capability) != (true, true) {
-        return (Ruling::Deny(not_listed(in_force, agent, capability)), "tools-listed");
-    }
-    let writes = effect.changes_something();
-    if writes && in_force.autonomy == Autonomy::Shadow {
-        return (Ruling::Record, "shadow-records-writes");
-    }
-    if matches!(capability, CapabilityRef::Internal(_)) {
-        return (Ruling::Allow, "internal-stays-inside");
-    }
-    match in_force.autonomy {
-        Autonomy::Supervised if writes => {
-            let reason = format!("{agent} is supervised: every {effect} asks a person first.");
-            return (Ruling::Consent(reason), "supervised-asks-before-writes");
+    let described = match capability {
+        CapabilityRef::External(name) => registry.capability(name),
+        CapabilityRef::Internal(_) => None,
+    };
+    let typed = slices::typed(defined.hash, defined.input_schema);
+    // What nobody described has no arguments that a rule could read.
+    let hash = if typed.is_some() { defined.hash } else { Digest::of(b"not described") };
+    let of = Of::Tool(capability.clone(), effect, hash, described.map(|entry| entry.revision));
+    let server = described.map(|entry| {
+        let spec = &entry.descriptor.spec;
+        (&spec.server, &spec.labels[..], spec.output_trust == Trust::Trusted)
+    });
+    let wish = Wish::Tool { capability, effect, input: typed.unwrap_or_default(), server };
+    slices::kept(key(whose, of), || made(whose, wish))
+}
+
+fn slice_of_model(whose: &Whose<'_>, provider: &Name, id: &str) -> Made {
+    let entry = whose.registry.provider(provider).map(|entry| entry.revision);
+    let of = Of::Model(provider.clone(), id.to_owned(), entry);
+    slices::kept(key(whose, of), || made(whose, Wish::Model { provider, id }))
+}
+
+fn key(whose: &Whose<'_>, of: Of) -> Key {
+    let Whose { registry, agent, in_force } = whose;
+    let revisions = [in_force.started_under.revision, in_force.current.revision];
+    Key { agent: (*agent).clone(), revisions, policies: registry.policy_set(agent), of }
+}
+
+fn made(whose: &Whose<'_>, wish: Wish<'_>) -> Result<Slice, (Option<String>, String)> {
+    let Whose { registry, agent, in_force } = whose;
+    let documents = applied::standard().map_err(|findings| ("default", findings));
+    let covering = registry.covering(agent).map(|(name, policy)| match &*policy.rules {
+        Ok(document) => Ok(document),
+        Err(findings) => Err((name.as_str(), findings.as_slice())),
+    });
+    let documents = std::iter::once(documents).chain(covering).collect();
+    let (terms, owner, revision) = (&in_force.terms(registry, agent), in_force.owner(), in_force.revision());
+    Slice::build(&Parts { terms, owner, revision, documents, wish })
+}
+
+fn ruled(whose: &Whose<'_>, made: &Made, moment: &Moment<'_>, unpermitted: impl Fn() -> Refusal) -> Ruled {
+    let outcome = match &**made {
+        Ok(slice) => slice.ask(moment),
+        Err((rule, why)) => Outcome::Unjudged(rule.clone(), why.clone()),
+    };
+    let ids = |rules: &[Arc<Rule>]| rules.iter().map(|rule| rule.id.clone()).collect();
+    match outcome {
+        Outcome::Permitted(rules) => Ruled { ruling: Ruling::Allow, ids: ids(&rules) },
+        Outcome::Unpermitted => {
+            Ruled::denied(if moment.using.is_some() { "tools-listed" } else { "own-model" }, unpermitted())
         }
-        Autonomy::Shadow | Autonomy::Supervised | Autonomy::Autonomous => {}
-    }
-    if in_force.asks_on(effect) {
-        let reason = match effect {
-            Effect::Irreversible => format!("It cannot be undone, and {agent} asks before whatever cannot be."),
-            Effect::Read | Effect::Idempotent | Effect::Write => format!("{agent} asks before every {effect}."),
-        };
-        return (Ruling::Consent(reason), "effect-asks");
-    }
-    match in_force.threshold().and_then(|threshold| above(threshold, value, writes)) {
-        Some(reason) => (Ruling::Consent(reason), "value-above-threshold"),
-        None => (Ruling::Allow, "tools-listed"),
+        Outcome::Unjudged(rule, why) => {
+            Ruled::denied(rule.as_deref().unwrap_or("unjudged"), said::unjudged(&rule, &why))
+        }
+        Outcome::Forbidden(rules) => Ruled { ids: ids(&rules), ruling: forbidden(whose, moment, &rules) },
     }
 }
 
-/// Rules on the use of a model: an agent has its own and no other.
-pub fn rule_model(
-    registry: &Registry,
-    in_force: &InForce<'_>,
-    agent: &Name,
-    (provider, model): (&Name, &str),
-) -> Ruled {
-    let own = in_force.model();
-    // The door may name it as the descriptor does, or by the id that its pinned revision is sent as.
-    let entry = registry.provider(&own.provider);
-    let sent_as = entry.and_then(|e| e.descriptor.spec.model_id(&own.name, own.pinned_revision.as_deref()).ok());
-    if *provider == own.provider
-        && (model == own.name || Some(model) == sent_as || own.allow.iter().any(|name| name == model))
-    {
-        return (Ruling::Allow, "own-model");
-    }
-    let reason = format!("{model} at {provider} is not the model of the agent {agent}.");
-    let next = "A person may change spec.model, apply the descriptor and start a new session.".to_owned();
-    (Ruling::Deny(Refusal { by: RefusedBy::Policy, reason, next }), "own-model")
-}
-
-/// Why a value counts as above a threshold, if it does. A write whose value nobody knows is above every threshold;
-/// a read carries none unless it is declared.
-fn above(threshold: i64, value: Option<i64>, writes: bool) -> Option<String> {
-    let limit = UsdMicros(threshold);
-    match value {
-        Some(value) if (0..=threshold).contains(&value) => None,
-        Some(value) if value > threshold => {
-            Some(format!("It is worth {}, above the {limit} that the agent may act on alone.", UsdMicros(value)))
+fn forbidden(whose: &Whose<'_>, moment: &Moment<'_>, rules: &[Arc<Rule>]) -> Ruling {
+    match slice::duty(rules) {
+        Duty::None => Ruling::Deny(said::refusal(whose.agent, moment, rules)),
+        Duty::Record => Ruling::Record,
+        Duty::Consent(_) => {
+            let mut each = rules.iter().filter_map(|rule| match &rule.duty {
+                Duty::Consent(written) => Some(whose.in_force.owed(written)),
+                Duty::None | Duty::Record => None,
+            });
+            let reason = said::reason(whose.agent, moment, rules);
+            let first = each.next();
+            match each.fold(first, |all, next| all.and_then(|all| all.and(&next))) {
+                Some(obligation) => Ruling::Consent { reason, obligation },
+                None => Ruling::Deny(said::disagree(&reason, rules)),
+            }
         }
-        Some(_) => writes.then(|| format!("Its value is negative, which counts as above the limit of {limit}.")),
-        None => writes.then(|| format!("Nobody knows what it is worth, which counts as above the limit of {limit}.")),
     }
 }
 

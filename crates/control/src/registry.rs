@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::budget::Caps;
 use crate::error::ControlError;
 use crate::policy::Rules;
+use crate::policy::applied::{Policies, PolicyEntry};
 
 /// One revision of an agent. The agent's entry is its current one.
 #[derive(Debug, Clone)]
@@ -143,6 +144,7 @@ pub struct Registry {
     capabilities: BTreeMap<Name, Entry<Capability>>,
     servers: BTreeMap<Name, Entry<McpServer>>,
     providers: BTreeMap<Name, Entry<ModelProvider>>,
+    policies: Policies,
     people: BTreeMap<Name, Person>,
     keys: BTreeMap<String, Key>,
     freezes: BTreeMap<Scope, Freeze>,
@@ -214,6 +216,26 @@ impl Registry {
     /// All model APIs, by name.
     pub fn providers(&self) -> impl Iterator<Item = (&Name, &Entry<ModelProvider>)> {
         self.providers.iter()
+    }
+
+    /// A policy.
+    pub fn policy(&self, name: &Name) -> Option<&PolicyEntry> {
+        self.policies.get(name)
+    }
+
+    /// All policies that were applied, by name.
+    pub fn policies(&self) -> impl Iterator<Item = (&Name, &PolicyEntry)> {
+        self.policies.all()
+    }
+
+    /// The policies that cover an agent, by name.
+    pub fn covering<'a>(&'a self, agent: &'a Name) -> impl Iterator<Item = (&'a Name, &'a PolicyEntry)> {
+        self.policies.covering(agent)
+    }
+
+    /// The hash of the policies that cover an agent, the product's own included.
+    pub fn policy_set(&self, agent: &Name) -> Digest {
+        self.policies.set(agent)
     }
 
     /// A person.
@@ -308,6 +330,7 @@ impl Registry {
             Kind::Capability => self.capabilities.get(name).map(|entry| entry.revision),
             Kind::McpServer => self.servers.get(name).map(|entry| entry.revision),
             Kind::ModelProvider => self.providers.get(name).map(|entry| entry.revision),
+            Kind::Policy => self.policies.get(name).map(|policy| policy.entry.revision),
         }
     }
 
@@ -396,6 +419,7 @@ impl Registry {
             Descriptor::ModelProvider(provider) => {
                 self.providers.insert(name.clone(), entry(provider, *revision, by, at));
             }
+            Descriptor::Policy(policy) => self.policies.insert(name, entry(policy, *revision, by, at)),
         }
         Ok(())
     }
@@ -416,6 +440,7 @@ impl Registry {
             Kind::ModelProvider => {
                 self.providers.remove(name);
             }
+            Kind::Policy => self.policies.remove(name),
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Kind {
     McpServer,
     /// A model API.
     ModelProvider,
+    /// Rules of Cedar.
+    Policy,
 }
 
 impl fmt::Display for Kind {
@@ -32,6 +34,7 @@ impl fmt::Display for Kind {
             Kind::Capability => "Capability",
             Kind::McpServer => "McpServer",
             Kind::ModelProvider => "ModelProvider",
+            Kind::Policy => "Policy",
         })
     }
 }

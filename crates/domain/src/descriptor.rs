@@ -17,6 +17,7 @@ mod field;
 mod mcp_server;
 mod model_provider;
 mod node;
+mod policy;
 mod resource;
 pub mod schema;
 mod shape;
@@ -32,11 +33,13 @@ use crate::id::{Digest, Name};
 use diagnostic::Finding;
 use field::{Reading, Shape};
 use node::{Content, Node, shown};
+use shape::file_of;
 
 pub use agent::{
     Agent, AgentSpec, Approval, AutonomySpec, Budgets, Concurrency, DEFAULT_ACTIVE, DEFAULT_EXPIRES_MS,
     DEFAULT_INSTRUCTIONS, DEFAULT_MAILBOX, DEFAULT_MAX_OUTPUT_TOKENS, DEFAULT_QUEUE, DEFAULT_TURNS, Fallback, Human,
-    INTERNAL, INTERNAL_MEMORY, Instructions, Limits, Memory, Model, On, OnExhausted, OnePer, Promote, Trigger,
+    INTERNAL, INTERNAL_MEMORY, INTERNAL_WRITES, Instructions, Limits, Memory, Model, On, OnExhausted, OnePer, Promote,
+    Trigger,
 };
 pub use capability::{Capability, CapabilitySpec};
 pub use diagnostic::Diagnostic;
@@ -45,6 +48,7 @@ pub use model_provider::{
     ANTHROPIC_BASE_URL, DEFAULT_CONCURRENT, GEMINI_BASE_URL, ModelProvider, ModelProviderSpec, OPENAI_BASE_URL, Price,
     Prices, Protocol, ToolCalls,
 };
+pub use policy::{Policy, PolicySpec, Source as PolicySource};
 pub use resource::{API_VERSION, Metadata, Resource};
 pub use schema::schema;
 pub use template::template;
@@ -60,6 +64,8 @@ pub enum Descriptor {
     McpServer(McpServer),
     /// `kind: ModelProvider`.
     ModelProvider(ModelProvider),
+    /// `kind: Policy`.
+    Policy(Policy),
 }
 
 /// A canonical form that this build cannot read.
@@ -78,6 +84,7 @@ impl Descriptor {
             Descriptor::Capability(_) => Kind::Capability,
             Descriptor::McpServer(_) => Kind::McpServer,
             Descriptor::ModelProvider(_) => Kind::ModelProvider,
+            Descriptor::Policy(_) => Kind::Policy,
         }
     }
 
@@ -88,6 +95,7 @@ impl Descriptor {
             Descriptor::Capability(resource) => &resource.metadata,
             Descriptor::McpServer(resource) => &resource.metadata,
             Descriptor::ModelProvider(resource) => &resource.metadata,
+            Descriptor::Policy(resource) => &resource.metadata,
         }
     }
 
@@ -108,6 +116,7 @@ impl Descriptor {
             Descriptor::Capability(resource) => resource.write(),
             Descriptor::McpServer(resource) => resource.write(),
             Descriptor::ModelProvider(resource) => resource.write(),
+            Descriptor::Policy(resource) => resource.write(),
         }
     }
 
@@ -169,7 +178,8 @@ pub fn parse_file(
 /// What does not lie within that folder is left out, and refused by [`parse_file`].
 pub fn references(text: &str) -> Vec<String> {
     let (documents, _) = yaml::documents(text);
-    let files = documents.iter().filter_map(|node| node.get("spec")).filter_map(agent::file_of);
+    let specs = documents.iter().filter_map(|node| node.get("spec"));
+    let files = specs.flat_map(|spec| FILES.iter().filter_map(|field| file_of(spec, field)));
     files.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
@@ -185,7 +195,6 @@ fn read_document(node: &Node, reading: &mut Reading<'_>) -> Option<Descriptor> {
     let written = kind.value.scalar().unwrap_or("");
     match KINDS.iter().find(|(name, _)| *name == written) {
         Some((_, kind)) => read_kind(*kind, node, reading),
-        None if written == "Policy" => reading.not_yet(&kind.value.at, "kind: Policy"),
         None => {
             let finding = Finding::new(&kind.value.at, format!("`{}` is not a kind", shown(written)));
             reading.wrong(finding.among(written, &KINDS.map(|(name, _)| name)));
@@ -194,11 +203,15 @@ fn read_document(node: &Node, reading: &mut Reading<'_>) -> Option<Descriptor> {
     }
 }
 
-const KINDS: [(&str, Kind); 4] = [
+/// The fields of a spec that may refer to a file.
+const FILES: [&str; 2] = ["instructions", "cedar"];
+
+const KINDS: [(&str, Kind); 5] = [
     ("Agent", Kind::Agent),
     ("Capability", Kind::Capability),
     ("McpServer", Kind::McpServer),
     ("ModelProvider", Kind::ModelProvider),
+    ("Policy", Kind::Policy),
 ];
 
 fn read_kind(kind: Kind, node: &Node, reading: &mut Reading<'_>) -> Option<Descriptor> {
@@ -207,5 +220,6 @@ fn read_kind(kind: Kind, node: &Node, reading: &mut Reading<'_>) -> Option<Descr
         Kind::Capability => Capability::read(node, reading).map(Descriptor::Capability),
         Kind::McpServer => McpServer::read(node, reading).map(Descriptor::McpServer),
         Kind::ModelProvider => ModelProvider::read(node, reading).map(Descriptor::ModelProvider),
+        Kind::Policy => Policy::read(node, reading).map(Descriptor::Policy),
     }
 }

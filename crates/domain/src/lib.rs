@@ -17,6 +17,7 @@ pub mod id;
 pub mod mail;
 pub mod message;
 pub mod money;
+pub mod obligation;
 pub mod principal;
 pub mod provenance;
 pub mod schedule;

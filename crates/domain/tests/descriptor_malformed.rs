@@ -313,7 +313,6 @@ fn known_keys_that_do_nothing_yet_are_refused_as_such() {
         let said: Vec<_> = found.iter().map(|one| one.message.trim_end_matches(" is not yet supported")).collect();
         assert_eq!(found.len(), count, "{said:#?}");
     }
-    check("kind: Agent", "kind: Policy", (3, 7), "`kind: Policy` is not yet supported");
     check("type: persistent", "scope: session\n    type: persistent", (13, 12), "`session` is not yet supported");
     check(
         "mcp://gateway/ledger-read",

@@ -60,6 +60,8 @@ fn everything() -> Vec<Value> {
         ),
         of("McpServer", json!({"stdio": {"command": "c", "args": ["-x", ""]}, "secrets": ["A_B"], "timeout": "1m"})),
         of("McpServer", json!({"http": {"url": "https://h/mcp?a=b"}, "timeout": "30s"})),
+        of("Policy", json!({"agents": ["a"], "cedar": "forbid(principal, action, resource);"})),
+        of("Policy", json!({"cedar": "// nothing"})),
     ]
     .into_iter()
     .chain(model_apis())
@@ -144,7 +146,13 @@ fn the_schema_and_the_reader_know_the_same_fields() {
         written(&canonical, &format!("/{}", value["kind"].as_str().unwrap()), &known, &mut seen);
     }
     // What the canonical form spells in one way only.
-    let other = ["/Agent/spec/instructions/text", "/Agent/spec/instructions/file", "/Agent/spec/tools/*/use"];
+    let other = [
+        "/Agent/spec/instructions/text",
+        "/Agent/spec/instructions/file",
+        "/Agent/spec/tools/*/use",
+        "/Policy/spec/cedar/text",
+        "/Policy/spec/cedar/file",
+    ];
     let unread: Vec<_> = known.iter().filter(|path| !seen.contains(*path) && !other.contains(&path.as_str())).collect();
     assert!(unread.is_empty(), "described, but never read: {unread:#?}");
 }

@@ -9,7 +9,7 @@ use control::registry::Registry;
 use domain::capability::{CapabilityRef, Offer};
 use domain::clock::Clock;
 use domain::id::{Digest, Name};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::answer::{visible, visible_json};
 use crate::internal::Internal;
@@ -28,6 +28,8 @@ const MAX_DESCRIPTION: usize = 2000;
 pub(crate) struct Tool {
     definition: ToolDefinition,
     digest: Digest,
+    /// The JSON Schema of its arguments, as its server says it.
+    pub(crate) input_schema: Arc<Value>,
     /// Its arguments' schema, or why that cannot be used.
     pub(crate) schema: Result<Schema, String>,
 }
@@ -44,7 +46,8 @@ impl Tool {
             "annotations": annotations,
         }));
         let schema = Schema::compile(&definition.input_schema);
-        Tool { definition, digest, schema }
+        let input_schema = Arc::new(definition.input_schema.clone());
+        Tool { definition, digest, input_schema, schema }
     }
 
     /// Of everything that a consent to use it as this capability rests on: the server's definition, and ours.

@@ -12,6 +12,7 @@ mod perform;
 mod refusal;
 mod wanted;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use control::decide::{Query, Verdict, Want};
@@ -34,7 +35,9 @@ use serde_json::Value;
 use self::wanted::{By, Outside, Stop, Wanted, listed};
 use crate::answer;
 use crate::catalog::Catalog;
+use crate::internal::Internal;
 use crate::supervise::{Condition, Upstreams};
+use crate::upstream::Spec;
 
 /// The door. Clones are the same door.
 #[derive(Clone)]
@@ -169,6 +172,19 @@ impl Door {
         join_all(listed.into_iter().map(|capability| self.0.catalog.offer(&registry, capability))).await.into()
     }
 
+    /// The schemas of everything that can be used by these descriptors, as far as its servers can be asked now: what
+    /// policies are checked against. Servers are started to ask.
+    pub async fn definitions(&self, registry: &Registry) -> BTreeMap<CapabilityRef, Arc<Value>> {
+        let outside = registry.capabilities().map(|(name, entry)| async move {
+            let spec = &entry.descriptor.spec;
+            let server = Spec::of(&registry.server(&spec.server)?.descriptor);
+            let found = self.0.catalog.find(&server, &spec.tool).await.ok()?;
+            Some((CapabilityRef::External(name.clone()), Arc::clone(&found.tool.input_schema)))
+        });
+        let inside = Internal::all().map(|internal| (internal.capability(), Arc::new(internal.input_schema())));
+        join_all(outside).await.into_iter().flatten().chain(inside).collect()
+    }
+
     /// May this be done, and how? Nothing leaves; a server may be started to ask what its tool wants. That takes time:
     /// what is looked up in one registry is decided by it, too, and recorded as such.
     pub async fn prepare(&self, ask: &Ask<CapabilityAct>) -> Prepared {
@@ -213,6 +229,7 @@ impl Door {
             arguments: &arguments,
             arguments_hash: Digest::of_json(&arguments),
             schema_hash: wanted.schema,
+            input_schema: wanted.input_schema.as_deref(),
             value_usd_micros: wanted.value_usd_micros,
             worst: wanted.worst,
         };

@@ -70,6 +70,11 @@ impl Internal {
         INTERNAL.iter().find(|internal| internal.name == name.as_str())
     }
 
+    /// All of them, by name.
+    pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
+        INTERNAL.iter()
+    }
+
     pub(crate) fn capability(&self) -> CapabilityRef {
         CapabilityRef::Internal(self.name.parse().expect("the names above are names"))
     }

@@ -261,8 +261,7 @@ impl Door {
 
 /// A refusal of the door's own: what it needs is not there.
 fn refuse(registry: &Registry, ask: &Ask<Wanted<'_>>, refusal: Refusal) -> Prepared {
-    let (control_pos, policy_set) = (registry.pos(), control::policy::policy_set());
-    let decided = DecidedAt { control_pos, policy_set, policy_ids: Vec::new() };
+    let decided = control::decide::unruled(registry, &ask.principal.link.agent);
     let (call, refused) = (ask.call, refusal.clone());
     let event = Event::CallRefused { call, model: true, capability: None, refusal: refused, decided };
     Prepared::Refuse(Rows::of(event), refusal)

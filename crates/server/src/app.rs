@@ -37,6 +37,7 @@ pub(crate) struct App {
     pub gate: Arc<Gate>,
     pub runtime: Runtime,
     pub models: models::Door,
+    pub gateway: gateway::Door,
     pub clock: Arc<dyn Clock>,
     pub logins: Arc<Logins>,
     pub views: data::tail::Views,

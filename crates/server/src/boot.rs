@@ -100,6 +100,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         gate,
         runtime: runtime.clone(),
         models,
+        gateway: gateway.clone(),
         mcp: Arc::new(Mcp::new(&guests, clock.clone())),
         clock,
         logins: Arc::new(Logins::at(&url)),

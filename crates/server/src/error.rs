@@ -223,6 +223,10 @@ impl From<ControlError> for ApiError {
         let of = |status, kind, reason, next| ApiError::new(status, kind, reason, next);
         match error {
             ControlError::Invalid { reason, next } => of(StatusCode::UNPROCESSABLE_ENTITY, "unfit", reason, next),
+            ControlError::Policies(_) => {
+                let next = "Mend it and apply again; nothing was applied.".to_owned();
+                of(StatusCode::UNPROCESSABLE_ENTITY, "unfit", error.to_string(), next)
+            }
             ControlError::Forbidden { reason, next } => of(StatusCode::FORBIDDEN, "forbidden", reason, next),
             ControlError::NotFound { reason, next } => of(StatusCode::NOT_FOUND, "not_found", reason, next),
             ControlError::Conflict { reason, next } => of(StatusCode::CONFLICT, "conflict", reason, next),

@@ -52,7 +52,8 @@ async fn descriptors(
 /// Deletes one.
 pub(crate) async fn delete(global: &Global, what: &str, name: &Name) -> Outcome {
     let Listed::Descriptors(Some(kind)) = listed(what)? else {
-        let how = "write agent, capability, mcpserver or modelprovider: a key is revoked with `ostler key revoke`";
+        let how =
+            "write agent, capability, mcpserver, modelprovider or policy: a key is revoked with `ostler key revoke`";
         return Err(Failure::Usage(how.to_owned()));
     };
     Client::find(global)?.delete(&format!("/api/resources/{kind}/{name}")).await?;
@@ -66,11 +67,12 @@ fn listed(what: &str) -> Outcome<Listed> {
         "capability" | "capabilities" => Ok(Listed::Descriptors(Some("Capability"))),
         "mcpserver" | "mcpservers" | "server" | "servers" => Ok(Listed::Descriptors(Some("McpServer"))),
         "modelprovider" | "modelproviders" | "provider" | "providers" => Ok(Listed::Descriptors(Some("ModelProvider"))),
+        "policy" | "policies" => Ok(Listed::Descriptors(Some("Policy"))),
         "result" | "results" => Ok(Listed::Results),
         "person" | "people" => Ok(Listed::People),
         "key" | "keys" => Ok(Listed::Keys),
         other => Err(Failure::Usage(format!(
-            "{other} is no kind: write agents, capabilities, mcpservers, modelproviders, all, results, people or keys"
+            "{other} is no kind: write agents, capabilities, mcpservers, modelproviders, policies, all, results, people or keys"
         ))),
     }
 }

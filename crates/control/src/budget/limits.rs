@@ -39,7 +39,7 @@ pub fn limits(registry: &Registry, principal: &Principal, now: Timestamp) -> Vec
 }
 
 /// An agent's own budgets, per hour and per day.
-pub(super) fn of_agent(registry: &Registry, agent: &Name, now: Timestamp) -> Vec<Limit> {
+pub fn of_agent(registry: &Registry, agent: &Name, now: Timestamp) -> Vec<Limit> {
     let Some(entry) = registry.agent(agent) else { return Vec::new() };
     let caps = agent_caps(registry, agent, &entry.rules.caps);
     let subject = Subject::Agent(agent.clone());

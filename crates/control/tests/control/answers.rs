@@ -25,6 +25,7 @@ fn decide(house: &House, facts: &Facts) -> Verdict {
         arguments: &draft.arguments,
         arguments_hash: Digest::of_json(&draft.arguments),
         schema_hash: draft.schema,
+        input_schema: Some(&draft.input_schema),
         value_usd_micros: draft.value,
         worst: WORST,
     };

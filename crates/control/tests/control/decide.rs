@@ -36,7 +36,7 @@ fn a_small_write_is_allowed_and_holds_its_worst_case() {
     assert_eq!(meters, [(Meter::UsdMicros, 2000), (Meter::Calls, 1)]);
     assert_eq!(rows.holdings.iter().map(|delta| delta.reserved).collect::<Vec<_>>(), [2000, 1]);
     assert_eq!(decided.control_pos, world.registry.pos());
-    assert_eq!(decided.policy_set, Digest::of(b"[]"));
+    assert_eq!(decided.policy_set, world.registry.policy_set(&name("reconciliation-finance")));
     assert_eq!(approval, None);
 }
 

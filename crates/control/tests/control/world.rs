@@ -88,6 +88,7 @@ pub(crate) struct Draft {
     pub(crate) arguments: Value,
     pub(crate) value: Option<i64>,
     pub(crate) schema: Digest,
+    pub(crate) input_schema: Value,
     pub(crate) effect: Effect,
     pub(crate) capability: CapabilityRef,
 }
@@ -98,6 +99,8 @@ impl Draft {
             arguments: json!({"to": "billing@acme.example", "amount_usd": usd}),
             value: Some(usd * 1_000_000),
             schema: Digest::of(b"schema"),
+            input_schema: json!({"type": "object", "required": ["to"], "properties": {
+                "to": {"type": "string"}, "amount_usd": {"type": "number"}, "copies": {"type": "integer"}}}),
             effect: Effect::Write,
             capability: "mcp://gateway/email-draft".parse().unwrap(),
         }
@@ -110,6 +113,7 @@ impl Draft {
             arguments: &self.arguments,
             arguments_hash: Digest::of_json(&self.arguments),
             schema_hash: self.schema,
+            input_schema: Some(&self.input_schema),
             value_usd_micros: self.value,
             worst: Amounts { usd_micros: 2000, calls: 1, external_actions: 1, ..Amounts::default() },
         }

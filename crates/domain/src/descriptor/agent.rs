@@ -30,10 +30,8 @@ pub use concurrency::{Concurrency, DEFAULT_ACTIVE, DEFAULT_MAILBOX, DEFAULT_QUEU
 pub use instructions::{DEFAULT_INSTRUCTIONS, Instructions};
 pub use memory::Memory;
 pub use model::{DEFAULT_MAX_OUTPUT_TOKENS, Fallback, Model};
-pub use tools::{INTERNAL, INTERNAL_MEMORY};
+pub use tools::{INTERNAL, INTERNAL_MEMORY, INTERNAL_WRITES};
 pub use trigger::{On, Trigger};
-
-pub(super) use instructions::file_of;
 
 use tools::{Tool, check_tools};
 use trigger::check_triggers;

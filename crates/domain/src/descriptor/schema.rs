@@ -7,6 +7,7 @@ use super::capability::Capability;
 use super::field::Shape;
 use super::mcp_server::McpServer;
 use super::model_provider::ModelProvider;
+use super::policy::Policy;
 use super::resource::API_VERSION;
 
 /// The schema of one document. A file holds one or more, each on its own.
@@ -16,6 +17,7 @@ pub fn schema() -> Value {
         ("Capability", Capability::schema()),
         ("McpServer", McpServer::schema()),
         ("ModelProvider", ModelProvider::schema()),
+        ("Policy", Policy::schema()),
     ];
     let names: Vec<_> = kinds.iter().map(|(name, _)| *name).collect();
     let choose = |name: &str| {

@@ -58,8 +58,16 @@ impl Ticket {
         let Intent { call, attempt, arguments_hash, schema_hash, worst, .. } = *self.intent;
         let Ticket { capability, arguments, value_usd_micros, .. } = self;
         let (effect, value_usd_micros) = (self.effect(), *value_usd_micros);
-        let want =
-            Want::Capability { capability, effect, arguments, arguments_hash, schema_hash, value_usd_micros, worst };
+        let want = Want::Capability {
+            capability,
+            effect,
+            arguments,
+            arguments_hash,
+            schema_hash,
+            input_schema: None,
+            value_usd_micros,
+            worst,
+        };
         Query { call, attempt, principal: &self.principal, facts: &self.facts, want }
     }
 }

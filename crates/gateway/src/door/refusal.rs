@@ -1,12 +1,12 @@
 //! What this door itself refuses before the gate is asked: what is not listed, not there, or does not fit. Each says
 //! what is wrong and what to do next, in words that a model can act on.
 
-use control::policy;
+use control::decide;
 use control::registry::Registry;
 use data::rows::{InboxChange, InboxKey, Rows};
 use domain::call::{Ask, CapabilityAct};
 use domain::capability::CapabilityRef;
-use domain::decision::{DecidedAt, Refusal, RefusedBy};
+use domain::decision::{Refusal, RefusedBy};
 use domain::depth;
 use domain::event::Event;
 use serde_json::Value;
@@ -30,13 +30,12 @@ pub(super) fn refuse(registry: &Registry, ask: &Ask<CapabilityAct>, refusal: Ref
         Ok(capability) => capability.name().to_string(),
         Err(name) => quoted(name),
     };
-    let (control_pos, policy_set) = (registry.pos(), policy::policy_set());
     rows.events.push(Event::CallRefused {
         call: ask.call,
         model: false,
         capability: Some(capability),
         refusal: refusal.clone(),
-        decided: DecidedAt { control_pos, policy_set, policy_ids: Vec::new() },
+        decided: decide::unruled(registry, &ask.principal.link.agent),
     });
     Prepared::Refuse(rows, refusal)
 }

@@ -24,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) effect: Effect,
     pub(super) arguments: Map<String, Value>,
     pub(super) schema: Digest,
+    /// What `schema` is the hash of says of the arguments, where it is at hand.
+    pub(super) input_schema: Option<Arc<Value>>,
     pub(super) value_usd_micros: Option<i64>,
     pub(super) worst: Amounts,
     pub(super) by: By,
@@ -59,7 +61,7 @@ impl Wanted {
     pub(super) fn unseen(capability: CapabilityRef) -> Self {
         let (effect, schema) = (Effect::Irreversible, Digest::of(b""));
         let (arguments, worst, by) = (Map::new(), Amounts::default(), By::Runtime { retention_days: None });
-        Wanted { capability, effect, arguments, schema, value_usd_micros: None, worst, by }
+        Wanted { capability, effect, arguments, schema, input_schema: None, value_usd_micros: None, worst, by }
     }
 }
 
@@ -80,6 +82,7 @@ impl Outside {
             effect: self.capability.spec.effect,
             arguments: request.arguments.as_object().cloned().unwrap_or_default(),
             schema: request.binding.schema,
+            input_schema: None,
             value_usd_micros: request.value_usd_micros,
             worst: perform::price(&self.capability),
             by: By::Server(Box::new(self)),
@@ -125,6 +128,7 @@ impl Door {
             effect: spec.effect,
             arguments,
             schema: tool.bound_to(revision),
+            input_schema: Some(Arc::clone(&tool.input_schema)),
             value_usd_micros: value.map(|usd| usd.0),
             worst: perform::price(&described.descriptor),
             by: By::Server(Box::new(outside)),
@@ -157,13 +161,15 @@ fn inside(
     arguments: &Value,
     retention_days: Option<u32>,
 ) -> Result<Wanted, Refusal> {
-    let schema = Schema::compile(&internal.input_schema()).map_err(|why| refusal::unavailable(&capability, &why))?;
+    let input_schema = internal.input_schema();
+    let schema = Schema::compile(&input_schema).map_err(|why| refusal::unavailable(&capability, &why))?;
     let arguments = fit(&capability, &schema, arguments)?;
     Ok(Wanted {
         capability,
         effect: internal.effect(),
         arguments,
         schema: internal.digest(),
+        input_schema: Some(Arc::new(input_schema)),
         value_usd_micros: None,
         worst: Amounts::default(),
         by: By::Runtime { retention_days },

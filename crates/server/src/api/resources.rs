@@ -6,10 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use control::apply;
+use control::error::ControlError;
+use control::policy::check::Wrong;
 use control::readiness::Condition;
 use control::registry::{AgentEntry, Entry, Registry};
 use domain::control::{Kind, Scope};
-use domain::descriptor::{self, Descriptor, Diagnostic, Protocol, Transport};
+use domain::descriptor::{self, Descriptor, Diagnostic, Policy, PolicySource, Protocol, Transport};
 use domain::id::{Digest, Name};
 use domain::principal::Autonomy;
 use serde::{Deserialize, Serialize};
@@ -44,8 +46,43 @@ struct File {
 pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Files>) -> ApiResult<Json<Value>> {
     who.admin()?;
     let descriptors = parse(&files)?;
-    let applied = apply::apply(&app.gate, &who.0, descriptors, files.dry_run).await?;
-    Ok(Json(json!({ "applied": applied })))
+    if descriptors.iter().any(|descriptor| descriptor.kind() == Kind::Policy) {
+        let next = apply::preview(&app.gate, &descriptors)?;
+        app.gate.defined(app.gateway.definitions(&next).await);
+    }
+    let policies: Vec<Policy> = apply::policies(&descriptors).cloned().collect();
+    match apply::apply(&app.gate, &who.0, descriptors, files.dry_run).await {
+        Ok(applied) => Ok(Json(json!({ "applied": applied }))),
+        Err(ControlError::Policies(wrong)) => {
+            Err(unfit(wrong.iter().map(|one| misfit(&files, &policies, one)).collect()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is wrong with a policy, where its person wrote it.
+fn misfit(files: &Files, policies: &[Policy], Wrong { policy, finding }: &Wrong) -> Value {
+    let said = (finding.message.clone(), finding.help.clone());
+    let found = policies.iter().find(|one| one.metadata.name == *policy).and_then(|one| {
+        let sources = files.files.iter().filter_map(|File { path, text, attachments }| {
+            PolicySource::find((path, text), one, &|path| attachments.get(path).cloned())
+        });
+        sources.into_iter().next().map(|source| (source, &one.spec.cedar))
+    });
+    match found {
+        Some((source, cedar)) => {
+            let diagnostic = source.diagnostic(cedar, finding.at.start, finding.at.len(), said);
+            drawn(&diagnostic, &source.text)
+        }
+        None => json!({ "message": format!("{policy}: {}", said.0), "help": said.1 }),
+    }
+}
+
+/// The refusal of files, with everything that is wrong with them.
+fn unfit(problems: Vec<Value>) -> ApiError {
+    let count = problems.len();
+    let reason = if count == 1 { "one thing is wrong".to_owned() } else { format!("{count} things are wrong") };
+    ApiError::unfit(reason, json!({ "diagnostics": problems }))
 }
 
 fn parse(files: &Files) -> ApiResult<Vec<Descriptor>> {
@@ -59,9 +96,7 @@ fn parse(files: &Files) -> ApiResult<Vec<Descriptor>> {
     if problems.is_empty() {
         return Ok(descriptors);
     }
-    let count = problems.len();
-    let reason = if count == 1 { "one thing is wrong".to_owned() } else { format!("{count} things are wrong") };
-    Err(ApiError::unfit(reason, json!({ "diagnostics": problems })))
+    Err(unfit(problems))
 }
 
 /// What is wrong, with a drawing of where.
@@ -157,7 +192,11 @@ pub(crate) fn inventory(app: &App) -> Vec<Resource> {
         let provider = Descriptor::ModelProvider((*entry.descriptor).clone());
         Resource { scripted, ..resource(provider, entry, about) }
     });
-    agents.chain(capabilities).chain(servers).chain(providers).collect()
+    let policies = registry.policies().map(|(_, policy)| {
+        let entry = &policy.entry;
+        resource(Descriptor::Policy((*entry.descriptor).clone()), entry, policy.about())
+    });
+    agents.chain(capabilities).chain(servers).chain(providers).chain(policies).collect()
 }
 
 fn agent(app: &App, registry: &Registry, name: &Name, entry: &AgentEntry) -> Resource {

@@ -15,6 +15,8 @@ use crate::descriptor::shape::text;
 pub const INTERNAL: [&str; 6] = ["remember", "recall", "forget", "calculate", "now", "timer"];
 /// Those of them that need a memory.
 pub const INTERNAL_MEMORY: [&str; 3] = ["remember", "recall", "forget"];
+/// Those of them that change what is remembered.
+pub const INTERNAL_WRITES: [&str; 2] = ["remember", "forget"];
 /// `{use: TOOL}`, the long way to write a tool.
 const USE: Field<ToolText> = Field::required("use", "mcp://gateway/NAME, or internal://NAME.");
 const TOOL_FIELDS: Mapping = Mapping { rows: &[USE.row()], not_yet: &["when", "per_hour", "may", "budget_share"] };
