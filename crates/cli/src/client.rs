@@ -25,6 +25,8 @@ const REACHED_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
+    /// The address that others reach it by, as it says itself.
+    public_url: Option<String>,
     key: String,
     data: Option<PathBuf>,
 }
@@ -59,12 +61,14 @@ impl Client {
         let context = context(&data)?;
         let of = |field: &str| context[field].as_str().unwrap_or_default().to_owned();
         let key = given.unwrap_or_else(|| of("key"));
-        Client::at(&of("url"), &key, Some(data))
+        let public_url = Some(of("public_url")).filter(|url| !url.is_empty());
+        Ok(Client { public_url, ..Client::at(&of("url"), &key, Some(data))? })
     }
 
     /// A server by its address and key.
     pub(crate) fn at(url: &str, key: &str, data: Option<PathBuf>) -> Outcome<Client> {
-        Ok(Client { http: http()?, url: url.trim_end_matches('/').to_owned(), key: key.to_owned(), data })
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Client { http: http()?, url, public_url: None, key: key.to_owned(), data })
     }
 
     /// The same server, with another key.
@@ -75,6 +79,11 @@ impl Client {
     /// The server's address.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The same, as others reach it.
+    pub(crate) fn public_url(&self) -> &str {
+        self.public_url.as_deref().unwrap_or(&self.url)
     }
 
     /// The server's data directory, where it was found by it.

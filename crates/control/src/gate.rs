@@ -14,7 +14,7 @@ use domain::event::Event;
 use domain::id::{CallId, Name, Pos, SessionId, Shard};
 use domain::principal::Principal;
 
-use crate::budget::{Holdings, limits};
+use crate::budget::{Holdings, compute_usd_micros, limits};
 use crate::consent::Signer;
 use crate::decide::{self, Overtaken, Query, Scene, Verdict};
 use crate::dispatch::{Cut, Dispatch, Dispatches};
@@ -149,11 +149,17 @@ impl Gate {
         Rows { holdings: self.holdings_of(shard).settle(shard, holds, amounts), ..Rows::default() }
     }
 
-    /// Adds what was spent without a hold: compute time.
-    pub fn charge(&self, principal: &Principal, amounts: &Amounts) -> Rows {
-        let limits = limits(&self.registry(), principal, self.now());
+    /// Adds what was spent without a hold: compute time, and what it costs, which is told, too, where it costs anything.
+    pub fn charge(&self, principal: &Principal, compute_ms: i64) -> (Rows, Option<i64>) {
+        let registry = self.registry();
+        let revision = registry.revision(&principal.link.agent, principal.link.revision);
+        let per_hour = revision.map_or(0, |entry| entry.descriptor.spec.compute_usd_per_hour.0);
+        let usd_micros = compute_usd_micros(per_hour, compute_ms);
+        let limits = limits(&registry, principal, self.now());
         let shard = self.log.shard_of(principal.link.session);
-        Rows { holdings: self.holdings_of(shard).charge(shard, &limits, amounts), ..Rows::default() }
+        let amounts = Amounts { compute_ms, usd_micros, ..Amounts::default() };
+        let rows = Rows { holdings: self.holdings_of(shard).charge(shard, &limits, &amounts), ..Rows::default() };
+        (rows, (usd_micros > 0).then_some(usd_micros))
     }
 
     /// Takes back what rows that were never committed changed in memory.

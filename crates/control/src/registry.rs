@@ -155,6 +155,8 @@ pub struct Registry {
     webhooks: BTreeMap<Name, WebhookEntry>,
     caps: BTreeMap<Subject, CapsSet>,
     raises: BTreeMap<(BudgetKey, Timestamp), Vec<Raised>>,
+    /// The most that an hour of compute time has ever cost of any agent, in micro-dollars.
+    dearest_compute: i64,
 }
 
 impl Registry {
@@ -166,6 +168,11 @@ impl Registry {
             next.pos = next.pos.max(record.pos);
         }
         Ok(next)
+    }
+
+    /// The most that an hour of compute time has ever cost of any agent, in micro-dollars.
+    pub fn dearest_compute(&self) -> i64 {
+        self.dearest_compute
     }
 
     /// The position of the last record folded.
@@ -405,6 +412,7 @@ impl Registry {
         match Descriptor::from_canonical(*kind, descriptor)? {
             Descriptor::Agent(agent) => {
                 let rules = Arc::new(Rules::of(&agent));
+                self.dearest_compute = self.dearest_compute.max(agent.spec.compute_usd_per_hour.0);
                 let Entry { revision, descriptor, at, by } = entry(*agent, *revision, by, at);
                 let entry = AgentEntry { revision, descriptor, rules, at, by };
                 self.revisions.entry((name.clone(), revision)).or_insert_with(|| entry.clone());

@@ -1,7 +1,7 @@
 //! Why a call happened: from the call back to what a person asked, the revision, the reasoning, the decision, the
 //! consent, where each argument came from, and what it cost. It judges nothing; what it cannot find, it says.
 
-use domain::budget::Hold;
+use domain::budget::{BudgetKey, Hold};
 use domain::call::{ApprovalRequest, ApprovalVerdict, Settlement};
 use domain::clock::Timestamp;
 use domain::decision::{DecidedAt, Refusal};
@@ -67,6 +67,10 @@ pub struct Explanation {
     pub consents: Vec<ConsentProof>,
     /// What each attempt held of budgets and came to.
     pub spending: Vec<Spending>,
+    /// More that people allowed of the budgets that it held, in the windows that it held them in; whoever explains it
+    /// adds them.
+    #[serde(default)]
+    pub topups: Vec<Topup>,
     /// What came back.
     pub result: Option<CallResult>,
     /// What went wrong.
@@ -145,6 +149,23 @@ pub struct Spending {
     pub holds: Vec<Hold>,
     /// What it came to; `None`: not settled yet.
     pub settlement: Option<Settlement>,
+}
+
+/// More that somebody allowed of a budget, for one window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Topup {
+    /// Of which budget.
+    pub budget: BudgetKey,
+    /// How much, in the meter's unit.
+    pub amount: i64,
+    /// The same in words.
+    pub words: String,
+    /// Why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl Explanation {
@@ -284,6 +305,7 @@ fn bare(call: CallId, trace: &Trace, index: usize) -> Explanation {
         refusal: None,
         consents: Vec::new(),
         spending: Vec::new(),
+        topups: Vec::new(),
         result: None,
         error: None,
         resolution: None,

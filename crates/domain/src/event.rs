@@ -293,6 +293,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instead: Option<String>,
     },
+    /// What the session's own work since it woke costs, where its agent's descriptor prices it.
+    Charged {
+        /// In micro-dollars.
+        usd_micros: i64,
+    },
 }
 
 /// What a person says of a write in doubt.
@@ -338,6 +343,7 @@ impl Event {
         "client_said",
         "client_called",
         "client_told",
+        "charged",
     ];
 
     /// The kind, as it is persisted.
@@ -368,6 +374,7 @@ impl Event {
             Event::ClientSaid { .. } => "client_said",
             Event::ClientCalled { .. } => "client_called",
             Event::ClientTold { .. } => "client_told",
+            Event::Charged { .. } => "charged",
         }
     }
 
@@ -397,7 +404,8 @@ impl Event {
             | Event::Killed { .. }
             | Event::Paused { .. }
             | Event::Resumed { .. }
-            | Event::ClientSaid { .. } => None,
+            | Event::ClientSaid { .. }
+            | Event::Charged { .. } => None,
         }
     }
 }

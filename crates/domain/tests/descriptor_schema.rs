@@ -50,6 +50,7 @@ fn everything() -> Vec<Value> {
             {"name": "bare", "webhook": {"secret": "S"}},
         ],
         "concurrency": {"one_per": "partition", "key": "input.company", "active": 20, "queue": 1000},
+        "compute_usd_per_hour": 0.36,
     });
     vec![
         of("Agent", agent),

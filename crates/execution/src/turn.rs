@@ -450,8 +450,11 @@ impl Turn {
         let compute_ms = (self.monotonic_ms() - self.worked_since_ms - self.waited_ms).max(0);
         self.worked_since_ms = self.monotonic_ms();
         self.waited_ms = 0;
-        let charged = self.parts.models.charge(&self.awake.session.principal, compute_ms);
+        let (charged, cost) = self.parts.models.charge(&self.awake.session.principal, compute_ms);
         self.rows.merge(charged);
+        if let Some(usd_micros) = cost {
+            self.happen(Event::Charged { usd_micros });
+        }
         match rest {
             Rest::Suspended(waits, until) => {
                 if let Some(until) = until {

@@ -10,7 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, Response};
 use tokio::time::timeout;
 
-use crate::provider::{Answer, Provider, ProviderError, Request, Sink};
+use crate::provider::{Answer, Provider, ProviderError, Request, Sink, Verbatim};
 use crate::sse::STREAM_LIMIT;
 use crate::wire::{AnswerReader, Wire, anthropic, refused};
 
@@ -18,6 +18,8 @@ use crate::wire::{AnswerReader, Wire, anthropic, refused};
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a provider may think before the first byte of its answer: an engine on a small machine reads slowly.
 const FIRST_BYTE: Duration = Duration::from_secs(300);
+/// How long a provider may take to count.
+const COUNT: Duration = Duration::from_secs(10);
 /// How long a stream may be silent; providers send pings.
 const SILENCE: Duration = Duration::from_secs(120);
 /// How long the body of a refusal may take.
@@ -60,13 +62,13 @@ impl HttpProvider {
         HttpProvider { client, wire, base_url: base_url.to_owned(), key }
     }
 
-    fn headers(&self, request: &Request) -> Result<HeaderMap, ProviderError> {
+    fn headers(&self, verbatim: Option<&Verbatim>) -> Result<HeaderMap, ProviderError> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.wire == Wire::Anthropic {
             headers.insert("anthropic-version", HeaderValue::from_static(anthropic::VERSION));
         }
-        let own = request.verbatim.iter().flat_map(|verbatim| &verbatim.headers);
+        let own = verbatim.iter().flat_map(|verbatim| &verbatim.headers);
         for (name, value) in own {
             let unfit = || ProviderError::NotSent { reason: format!("no header can be {name:?}"), retryable: false };
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?;
@@ -86,7 +88,7 @@ impl HttpProvider {
     async fn exchange(&self, asked: &Request, body: Bytes, sink: Sink<'_>) -> Result<Answer, ProviderError> {
         let streamed = asked.verbatim.as_ref().is_none_or(|verbatim| verbatim.stream);
         let url = self.wire.url(&self.base_url, &asked.model, streamed);
-        let request = self.client.post(url).headers(self.headers(asked)?).body(body).send();
+        let request = self.client.post(url).headers(self.headers(asked.verbatim.as_ref())?).body(body).send();
         let response = match timeout(FIRST_BYTE, request).await {
             Ok(sent) => sent.map_err(|error| not_answered(&error))?,
             Err(_) => return Err(lost(format!("no answer within {} s", FIRST_BYTE.as_secs()))),
@@ -140,6 +142,21 @@ impl Provider for HttpProvider {
 
     async fn send(&self, request: &Request, body: Bytes, sink: Sink<'_>) -> Result<Answer, ProviderError> {
         self.exchange(request, body, sink).await.map_err(|error| self.hide(error))
+    }
+
+    async fn count(&self, question: &Verbatim) -> Option<Bytes> {
+        let url = self.wire.counting_url(&self.base_url)?;
+        let headers = self.headers(Some(question)).ok()?;
+        let counted = async {
+            let response = self.client.post(url).headers(headers).body(question.body.clone()).send().await.ok()?;
+            if response.status().as_u16() != 200 {
+                return None;
+            }
+            whole(response).await.ok()
+        };
+        let body = timeout(COUNT, counted).await.ok().flatten()?;
+        let said: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        said["input_tokens"].is_u64().then_some(body)
     }
 }
 

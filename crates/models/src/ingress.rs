@@ -33,7 +33,7 @@ use serde_json::Value;
 pub use convert::{Converted, converted, speaks};
 pub use listing::{counted, estimated_tokens, listed};
 pub use trouble::{Trouble, error_body, error_event};
-pub use verbatim::verbatim;
+pub use verbatim::{question, verbatim};
 pub use weight::Weight;
 pub use writer::{AnswerWriter, keep_alive, whole};
 

@@ -165,6 +165,12 @@ pub trait Provider: Send + Sync + 'static {
     /// never [`ProviderError::NotSent`] or [`ProviderError::Rejected`].
     async fn send(&self, request: &Request, body: Bytes, sink: Sink<'_>) -> Result<Answer, ProviderError>;
 
+    /// What the provider itself counts that a client's request takes, in its own words; `None` where it cannot be asked,
+    /// or does not answer. Nothing is generated and nothing is billed.
+    async fn count(&self, _question: &Verbatim) -> Option<Bytes> {
+        None
+    }
+
     /// Whether its answers are made up.
     fn is_scripted(&self) -> bool {
         false

@@ -94,6 +94,16 @@ impl Wire {
         }
     }
 
+    /// Where a client's request is counted, below the same base URL; `None`: the protocol has no such question.
+    pub fn counting_url(self, base_url: &str) -> Option<String> {
+        let asked = self.url(base_url, "", false);
+        match self {
+            Wire::Anthropic => Some(format!("{asked}/count_tokens")),
+            Wire::Responses => Some(format!("{asked}/input_tokens")),
+            Wire::Chat | Wire::Gemini => None,
+        }
+    }
+
     /// The header that a key goes into, and what stands before it there.
     pub fn key_header(self) -> (&'static str, &'static str) {
         match self {

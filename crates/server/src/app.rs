@@ -56,8 +56,10 @@ pub(crate) struct App {
     pub serving: watch::Receiver<Serving>,
     /// Secrets by name: those that webhooks are signed with.
     pub secrets: Arc<Secrets>,
-    /// Where this server is found.
+    /// Where this server is found, as clients and people are told.
     pub url: String,
+    /// Where it listens.
+    pub listens: String,
 }
 
 impl App {

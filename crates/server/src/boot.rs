@@ -86,7 +86,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let runtime = Runtime::start(log.clone(), models.clone(), gateway.clone(), options);
     let listener = listen(config.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let admin_key = admin_key(&gate, &config.data, &url).await?;
+    let public = config.public_url.as_ref().map_or_else(|| url.clone(), ToString::to_string);
+    let admin_key = admin_key(&gate, &config.data, (&url, &public)).await?;
     let (stop, serving) = watch::channel(Serving::Open);
     let webhooks = webhooks::Parts {
         log: log.clone(),
@@ -112,7 +113,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         webhooks: webhooks.clone(),
         serving: serving.clone(),
         secrets: Arc::new(config.secrets),
-        url: url.clone(),
+        url: public,
+        listens: url.clone(),
     };
     tokio::spawn(schedules::keep(log.clone(), app.gate.clone(), serving.clone()));
     let (hang_up, hung_up) = watch::channel(false);
@@ -177,7 +179,7 @@ async fn serve(listener: tokio::net::TcpListener, router: axum::Router, mut serv
 }
 
 /// The administrator's key: made once, kept in `admin.key`; where it was lost, whoever owns the directory gets another.
-async fn admin_key(gate: &Gate, data: &Path, url: &str) -> anyhow::Result<String> {
+async fn admin_key(gate: &Gate, data: &Path, (url, public): (&str, &str)) -> anyhow::Result<String> {
     let file = data.join("admin.key");
     let kept = std::fs::read_to_string(&file).ok().map(|key| key.trim().to_owned());
     let known = kept.filter(|key| identity::authenticate(&gate.registry(), key).is_some());
@@ -189,7 +191,7 @@ async fn admin_key(gate: &Gate, data: &Path, url: &str) -> anyhow::Result<String
         },
     };
     private(&file, &format!("{key}\n"))?;
-    let context = serde_json::json!({ "url": url, "key": key, "pid": std::process::id() });
+    let context = serde_json::json!({ "url": url, "public_url": public, "key": key, "pid": std::process::id() });
     private(&data.join("context.json"), &format!("{context:#}\n"))?;
     Ok(key)
 }

@@ -21,6 +21,8 @@ pub struct Config {
     pub store: Option<StoreUrl>,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// The address that clients and people are told, where it is not the one that it listens at.
+    pub public_url: Option<PublicUrl>,
     /// Secrets by name, for upstreams and providers.
     pub secrets: Secrets,
     /// What stdio servers are started with.
@@ -29,6 +31,30 @@ pub struct Config {
     pub scripted_pace: Duration,
     /// How long calls in flight may take to end once asked to stop.
     pub drain: Duration,
+}
+
+/// An address as others reach this server: `http` or `https`, a name, and no path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl std::str::FromStr for PublicUrl {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no address of a server: write one like https://ostler.example.com");
+        let plain = text.trim_end_matches('/');
+        let name = plain.strip_prefix("https://").or_else(|| plain.strip_prefix("http://")).ok_or_else(wrong)?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+        if name.is_empty() || !name.chars().all(fits) {
+            return Err(wrong());
+        }
+        Ok(PublicUrl(plain.to_owned()))
+    }
+}
+
+impl std::fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// What stdio servers are started with: this very binary where a descriptor says `ostler`, and of the environment
@@ -84,5 +110,24 @@ impl Secrets {
         let wrong = |error| std::io::Error::new(ErrorKind::InvalidData, format!("{}: {error}", file.display()));
         secrets.extend(lines.map_err(wrong)?);
         Ok(Secrets(secrets))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PublicUrl;
+
+    #[test]
+    fn a_public_address_is_a_name_without_a_path() {
+        for (text, kept) in [
+            ("https://ostler.example.com/", "https://ostler.example.com"),
+            ("http://10.0.0.7:7070", "http://10.0.0.7:7070"),
+            ("https://[::1]:7070", "https://[::1]:7070"),
+        ] {
+            assert_eq!(text.parse::<PublicUrl>().unwrap().to_string(), kept);
+        }
+        for text in ["ostler.example.com", "https://", "https://a/b", "https://a b", "ftp://a", "https://u:p@a"] {
+            assert!(text.parse::<PublicUrl>().is_err(), "{text}");
+        }
     }
 }

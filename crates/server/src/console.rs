@@ -2,6 +2,7 @@
 //! decide; it holds no rules of its own.
 
 mod arguments;
+pub(crate) mod budgets;
 pub(crate) mod call;
 pub(crate) mod cost;
 pub(crate) mod decide;

@@ -86,25 +86,29 @@ pub(crate) async fn responses(State(app): State<App>, sent: Sent) -> Response {
     serve(app, Dialect::Responses, sent).await
 }
 
-/// `POST /v1/messages/count_tokens` and `/v1/responses/input_tokens`: an estimate by the length, said so in a header.
-pub(crate) async fn count_tokens(State(_): State<App>, sent: Sent) -> Response {
-    count(Dialect::Messages, sent)
+/// `POST /v1/messages/count_tokens`.
+pub(crate) async fn count_tokens(State(app): State<App>, sent: Sent) -> Response {
+    count(&app, Dialect::Messages, sent).await
 }
 
 /// `POST /v1/responses/input_tokens`.
-pub(crate) async fn input_tokens(State(_): State<App>, sent: Sent) -> Response {
-    count(Dialect::Responses, sent)
+pub(crate) async fn input_tokens(State(app): State<App>, sent: Sent) -> Response {
+    count(&app, Dialect::Responses, sent).await
 }
 
-fn count(dialect: Dialect, sent: Sent) -> Response {
-    match read(dialect, &sent) {
-        Ok(incoming) => {
-            let body = ingress::counted(dialect, ingress::estimated_tokens(&incoming)).to_string();
-            let estimated = (HeaderName::from_static("ostler-estimate"), HeaderValue::from_static("true"));
-            ([json_type(), estimated], body).into_response()
-        }
-        Err(trouble) => refusal(dialect, &trouble),
+/// The provider's own count, where it speaks the client's dialect and counts; else an estimate by the length, said so in
+/// a header.
+async fn count(app: &App, dialect: Dialect, sent: Sent) -> Response {
+    let incoming = match read(dialect, &sent) {
+        Ok(incoming) => incoming,
+        Err(trouble) => return refusal(dialect, &trouble),
+    };
+    if let Some(counted) = app.models.count_for_client(&sent.agent, &incoming).await {
+        return ([json_type()], counted).into_response();
     }
+    let body = ingress::counted(dialect, ingress::estimated_tokens(&incoming)).to_string();
+    let estimated = (HeaderName::from_static("ostler-estimate"), HeaderValue::from_static("true"));
+    ([json_type(), estimated], body).into_response()
 }
 
 /// `GET /v1/models`: what the agent's client may name.

@@ -62,7 +62,7 @@ impl FromRequest<App> for Agent {
 }
 
 fn agent(app: &App, request: &Request) -> Result<Agent, ApiError> {
-    origin::check(&app.url, request.headers())?;
+    origin::check((&app.listens, &app.url), request.headers())?;
     match request.extensions().get::<Who>().map(|who| &who.0) {
         Some(Caller::Agent { name }) => Ok(Agent(name.clone())),
         Some(Caller::Admin | Caller::Person { .. }) => {

@@ -155,6 +155,7 @@ pub const ROUTES: &[Route] = &[
     post("/inbox/{id}/deny", |at| on(at, console::decide::deny)),
     post("/inbox/{id}/resolve", |at| on(at, console::decide::resolve)),
     get("/top", |at| on(at, console::top::show)),
+    get("/budgets", |at| on(at, console::budgets::show)),
     get("/cost", |at| on(at, console::cost::show)),
     get("/cost/{agent}", |at| on(at, console::cost::of_agent)),
     get("/login", |at| on(at, console::login::show)),

@@ -32,6 +32,9 @@ pub(crate) struct Up {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, default_value = server::config::DEFAULT_LISTEN, value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// The address that clients and people are told, where others reach it by another: behind a proxy, for example.
+    #[arg(long, env = "OSTLER_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<server::config::PublicUrl>,
     /// Keep the log in a PostgreSQL database: postgres://USER:PASSWORD@HOST/DATABASE.
     #[arg(long, env = "OSTLER_STORE", value_name = "URL", hide_env_values = true)]
     pub store: Option<String>,

@@ -23,12 +23,12 @@ pub(crate) async fn onboard(global: &Global, onboard: Onboard) -> Outcome {
     let agent = &onboard.agent;
     look(&client, agent).await?;
     let key = key(&client, agent, onboard.agent_key).await?;
-    let settings = Settings::of(onboard.with, client.url(), &key);
+    let settings = Settings::of(onboard.with, client.public_url(), &key);
     let table = global.output == Format::Table;
     if table {
         output::data(&settings.text());
     }
-    let mut said = settings.json(agent, client.url(), &key);
+    let mut said = settings.json(agent, client.public_url(), &key);
     if onboard.print {
         return if table { Ok(()) } else { output::print(global.output, &said, |_| String::new()) };
     }

@@ -59,6 +59,7 @@ async fn start(data: &Path, store: Option<StoreUrl>, up: &Up) -> Outcome<Running
         data: data.to_owned(),
         store,
         listen: up.listen,
+        public_url: up.public_url.clone(),
         secrets: if up.scripted_only { Secrets::default() } else { Secrets::read(data)? },
         host: server::config::host(),
         scripted_pace: Duration::from_millis(up.scripted_pace_ms),

@@ -288,7 +288,7 @@ fn bounds(registry: &Registry, subject: &Subject, agent: Option<&Name>, now: Tim
                 let budget = BudgetKey { subject: subject.clone(), meter, window };
                 let (start, ends) = (Timestamp(0), Timestamp(i64::MAX));
                 let cap = cap.saturating_add(registry.raised(&budget, start));
-                Limit { budget, start, ends, cap }
+                Limit { budget, start, ends, cap, aside: 0 }
             });
             each.collect()
         }

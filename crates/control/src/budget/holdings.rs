@@ -134,14 +134,14 @@ impl Holdings {
     pub fn check(&self, shard: Shard, limits: &[Limit], worst: &Amounts) -> Result<(), Short> {
         let mut tied_up = None;
         for limit in limits {
-            let wanted = wanted(limit.budget.meter, worst);
+            let wanted = wanted(limit, worst);
             if wanted <= 0 {
                 continue;
             }
             let book = self.books.get(&(limit.budget.clone(), limit.start));
             let all = book.map(Book::total).unwrap_or_default();
             let part = book.and_then(|book| book.parts.get(&shard)).copied().unwrap_or_default().balance;
-            let Limit { budget, start, ends, cap } = limit.clone();
+            let Limit { budget, start, ends, cap, .. } = limit.clone();
             let spent = all.spent.saturating_add(book.map_or(0, |book| book.spent_elsewhere));
             if spent.saturating_add(wanted) > cap {
                 return Err(Short::Exhausted(Exhausted { budget, start, cap, spent, wanted, ends }));
@@ -241,7 +241,9 @@ impl Holdings {
     }
 }
 
-/// What a call needs of a budget to begin: of compute time, that some is left.
-pub(super) fn wanted(meter: Meter, worst: &Amounts) -> i64 {
-    if meter == Meter::ComputeMs { worst.compute_ms.max(1) } else { worst.on(meter) }
+/// What a call needs of a budget to begin: of compute time, that some is left; of money, also what is kept aside for it.
+pub(super) fn wanted(limit: &Limit, worst: &Amounts) -> i64 {
+    let meter = limit.budget.meter;
+    let own = if meter == Meter::ComputeMs { worst.compute_ms.max(1) } else { worst.on(meter) };
+    own.saturating_add(limit.aside)
 }

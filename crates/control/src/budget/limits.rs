@@ -10,6 +10,17 @@ use domain::principal::Principal;
 use super::Caps;
 use crate::registry::Registry;
 
+/// How much compute time that costs money is kept aside of a budget in money, in milliseconds: of all sessions together,
+/// so much may be worked before any of it is charged.
+const COMPUTE_ASIDE_MS: i64 = 60_000;
+
+/// What so much compute time costs at this price for an hour, rounded up to the next micro-dollar.
+pub fn compute_usd_micros(per_hour: i64, compute_ms: i64) -> i64 {
+    let cost = i128::from(per_hour.max(0)) * i128::from(compute_ms.max(0));
+    let hour = i128::from(Window::Hour.length_ms());
+    i64::try_from((cost + hour - 1) / hour).unwrap_or(i64::MAX)
+}
+
 /// One window of one budget that binds a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
@@ -21,6 +32,8 @@ pub struct Limit {
     pub ends: Timestamp,
     /// The most that may be spent in it, with what people added for this window.
     pub cap: i64,
+    /// What no call may take: compute time that costs money is charged after it was worked.
+    pub aside: i64,
 }
 
 /// The budgets that bind a principal now.
@@ -33,7 +46,9 @@ pub fn limits(registry: &Registry, principal: &Principal, now: Timestamp) -> Vec
     if let Some(entry) = registry.agent(&root.agent) {
         let caps = agent_caps(registry, &root.agent, &entry.rules.caps);
         let session = Subject::Session(root.session);
-        all.extend(bounds(registry, &session, &caps, &Zone::UTC, now).filter(is_of_session));
+        all.extend(
+            bounds(registry, (&session, registry.dearest_compute()), &caps, &Zone::UTC, now).filter(is_of_session),
+        );
     }
     all
 }
@@ -43,7 +58,8 @@ pub fn of_agent(registry: &Registry, agent: &Name, now: Timestamp) -> Vec<Limit>
     let Some(entry) = registry.agent(agent) else { return Vec::new() };
     let caps = agent_caps(registry, agent, &entry.rules.caps);
     let subject = Subject::Agent(agent.clone());
-    let all = bounds(registry, &subject, &caps, &entry.rules.zone, now);
+    let price = entry.descriptor.spec.compute_usd_per_hour.0;
+    let all = bounds(registry, (&subject, price), &caps, &entry.rules.zone, now);
     all.filter(|limit| !is_of_session(limit)).collect()
 }
 
@@ -51,7 +67,7 @@ pub fn of_agent(registry: &Registry, agent: &Name, now: Timestamp) -> Vec<Limit>
 pub(super) fn of_owner(registry: &Registry, owner: &Name, now: Timestamp) -> Vec<Limit> {
     let subject = Subject::Owner(owner.clone());
     let Some(set) = registry.caps_set(&subject) else { return Vec::new() };
-    bounds(registry, &subject, &set.caps, &set.zone, now).collect()
+    bounds(registry, (&subject, registry.dearest_compute()), &set.caps, &set.zone, now).collect()
 }
 
 /// The most that one session of an agent may spend.
@@ -84,7 +100,7 @@ fn agent_caps(registry: &Registry, agent: &Name, descriptor: &Caps) -> Caps {
 
 fn bounds<'a>(
     registry: &'a Registry,
-    subject: &'a Subject,
+    (subject, compute_per_hour): (&'a Subject, i64),
     caps: &'a Caps,
     zone: &'a Zone,
     now: Timestamp,
@@ -95,6 +111,7 @@ fn bounds<'a>(
         let Span { start, end } = found.map_or_else(|| zone.span(window, now), |(_, span)| *span);
         let budget = BudgetKey { subject: subject.clone(), meter, window };
         let cap = cap.saturating_add(registry.raised(&budget, start));
-        Limit { budget, start, ends: end, cap }
+        let aside = if meter == Meter::UsdMicros { compute_usd_micros(compute_per_hour, COMPUTE_ASIDE_MS) } else { 0 };
+        Limit { budget, start, ends: end, cap, aside }
     })
 }

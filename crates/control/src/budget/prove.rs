@@ -11,7 +11,7 @@ use domain::money::UsdMicros;
 use serde::Serialize;
 
 use super::change::{Shown, show};
-use super::limits::day_ends;
+use super::limits::{compute_usd_micros, day_ends};
 use super::words::field;
 use crate::error::ControlError;
 use crate::gate::Gate;
@@ -26,6 +26,8 @@ pub struct Prices {
     pub unpriced: Option<String>,
     /// The most that one use of its external capabilities costs, in micro-dollars.
     pub action: i64,
+    /// What an hour of its compute time costs, in micro-dollars.
+    pub compute: i64,
     /// What it spent today, by the log.
     pub spent: i64,
 }
@@ -121,7 +123,8 @@ fn of_agent((agent, owner): (&Name, &Name), own: &[&Shown], prices: &Prices, lef
     let money = own.iter().filter(|each| each.meter == Meter::UsdMicros).map(|each| by_cap(each, left_ms));
     let bounds = money.chain(by_price(own, prices, left_ms)).min_by_key(|(still, _)| *still);
     let held = own.iter().filter(|each| each.meter == Meter::UsdMicros).map(|each| each.held).max().unwrap_or(0);
-    let nothing = "nothing: neither a cap in money, nor caps on tokens and external actions".to_owned();
+    let nothing = "nothing: neither a cap in money, nor caps on tokens, external actions and whatever else has a price"
+        .to_owned();
     let (still, why) = bounds.map_or((None, nothing), |(still, why)| (Some(still), why));
     OfAgent {
         agent: agent.clone(),
@@ -190,5 +193,14 @@ fn by_price(own: &[&Shown], prices: &Prices, left_ms: i64) -> Option<Bound> {
         }
         None => return None,
     };
-    Some((tokens.saturating_add(actions), format!("{by_tokens}; {by_actions}")))
+    let (compute, by_compute) = match least(&[Meter::ComputeMs]) {
+        _ if prices.compute == 0 => (0, String::new()),
+        Some((left, name)) => {
+            let price = UsdMicros(prices.compute);
+            (compute_usd_micros(prices.compute, left), format!("; {name} leaves {left} ms, at {price} an hour"))
+        }
+        None => return None,
+    };
+    let sum = tokens.saturating_add(actions).saturating_add(compute);
+    Some((sum, format!("{by_tokens}; {by_actions}{by_compute}")))
 }

@@ -71,7 +71,7 @@ impl Gate {
         let shard = self.log().shard_of(principal.link.session);
         let mut ready = Ready { gate: self, shard, marked: Vec::new() };
         for limit in limits(registry, principal, self.now()) {
-            let amount = wanted(limit.budget.meter, worst);
+            let amount = wanted(&limit, worst);
             if amount <= 0 {
                 continue;
             }
@@ -215,7 +215,7 @@ impl Gate {
             let idle = |_, touched: Timestamp, spare| if now.since_ms(touched) >= IDLE_MS { spare } else { 0 };
             let back = self.spare(&(budget.clone(), start), idle);
             let Some((shard, _)) = back.first().copied() else { continue };
-            let limit = Limit { budget, start, ends: start, cap };
+            let limit = Limit { budget, start, ends: start, cap, aside: 0 };
             let wish = Wish { ahead: 0, back: back.clone(), ..self.wish(&limit, shard, 0) };
             let drawn = self.log().draw(wish).await?;
             if let Some(book) = self.holdings().books.get_mut(&(limit.budget, start)) {

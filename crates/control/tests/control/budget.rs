@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use control::budget::{Balance, Exhausted, Holdings, Limit, Short, asks_again_at};
+use control::budget::{Balance, Exhausted, Holdings, Limit, Short, asks_again_at, compute_usd_micros};
 use data::store::HoldingRow;
 use domain::budget::{Amounts, BudgetKey, Meter, Window};
 use domain::clock::Timestamp;
@@ -29,7 +29,7 @@ fn limits(of: &[(Meter, Window, i64)]) -> Vec<Limit> {
 fn limits_at(of: &[(Meter, Window, i64)], now: Timestamp) -> Vec<Limit> {
     let each = of.iter().map(|&(meter, window, cap)| {
         let start = window.start(now);
-        Limit { budget: key(meter, window), start, ends: start.plus_ms(window.length_ms()), cap }
+        Limit { budget: key(meter, window), start, ends: start.plus_ms(window.length_ms()), cap, aside: 0 }
     });
     each.collect()
 }
@@ -178,6 +178,23 @@ fn compute_time_is_charged_without_a_hold_and_refuses_once_spent() {
     let deltas = holdings.charge(HERE, &limits, &worked);
     assert_eq!((deltas[0].reserved, deltas[0].spent), (0, 60_000));
     assert!(matches!(holdings.check(HERE, &limits, &Amounts::default()), Err(Short::Exhausted(_))));
+}
+
+#[test]
+fn what_compute_time_costs_finds_room_that_no_call_could_take() {
+    let aside = compute_usd_micros(6_000, 60_000);
+    assert_eq!((aside, compute_usd_micros(6_000, 1), compute_usd_micros(0, 60_000)), (100, 1, 0));
+    let mut limits = limits(&[(Meter::UsdMicros, Window::Day, 1000)]);
+    limits[0].aside = aside;
+    let mut holdings = drawn(&limits);
+    assert!(matches!(holdings.check(HERE, &limits, &usd(901)), Err(Short::Exhausted(_))));
+    let (holds, _) = holdings.reserve(HERE, &limits, &usd(900)).unwrap();
+    assert_eq!(holds[0].amount, 900, "it is kept free, not held");
+    holdings.settle(HERE, &holds, &usd(900));
+    holdings.charge(HERE, &limits, &Amounts { compute_ms: 60_000, usd_micros: 100, ..Amounts::default() });
+    let balance = holdings.balance(&limits[0].budget, limits[0].start);
+    assert_eq!((balance.spent, balance.room()), (1000, 0));
+    assert!(matches!(holdings.check(HERE, &limits, &Amounts::default()), Err(Short::Exhausted(_))), "a free call, too");
 }
 
 #[test]

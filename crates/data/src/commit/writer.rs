@@ -293,7 +293,8 @@ pub(super) fn intents_of(events: &[Event]) -> Vec<(CallId, u16)> {
         | Event::Resumed { .. }
         | Event::ClientSaid { .. }
         | Event::ClientCalled { .. }
-        | Event::ClientTold { .. } => None,
+        | Event::ClientTold { .. }
+        | Event::Charged { .. } => None,
     });
     intents.collect()
 }

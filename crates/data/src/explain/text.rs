@@ -3,7 +3,7 @@
 use domain::money::UsdMicros;
 use domain::principal::Mode;
 
-use super::{ArgumentOrigin, ConsentProof, Explanation, Source};
+use super::{ArgumentOrigin, ConsentProof, Explanation, Source, Topup};
 use crate::spend::Tally;
 use crate::trace::{State, one_line, spoken_cost, spoken_instant};
 
@@ -167,6 +167,9 @@ fn spending(e: &Explanation) -> Vec<String> {
         };
         lines.push(format!("attempt {} held {held}; {came_to}", attempt.attempt));
     }
+    lines.extend(e.topups.iter().map(|Topup { budget, words, reason, by, at, .. }| {
+        format!("{words} more of {budget} allowed by {by} at {}: “{}”", spoken_instant(*at), one_line(reason, SHOWN))
+    }));
     lines
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::budget::Amounts;
 use domain::call::{CallOutcome, Settlement};
 use domain::clock::Timestamp;
 use domain::event::{Event, Resolution};
@@ -155,6 +156,10 @@ impl Folding {
             }
             Event::ClientSaid { .. } | Event::ClientCalled { .. } | Event::ClientTold { .. } => {
                 self.client(envelope, event, told);
+            }
+            Event::Charged { usd_micros } => {
+                let amounts = Amounts { usd_micros: *usd_micros, ..Amounts::default() };
+                self.trace.totals = self.trace.totals.plus(&Tally { amounts, ..Tally::default() });
             }
             Event::Paused { by, reason } => {
                 self.push(envelope, What::Paused { by: by.clone(), reason: reason.clone() });

@@ -19,7 +19,7 @@ use crate::part::{
 };
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 25;
+pub(crate) const KINDS: usize = 26;
 
 /// A number per kind, dense: a new kind does not compile until it is here, and has no example until it has one.
 pub(crate) fn number(event: &Event) -> usize {
@@ -49,6 +49,7 @@ pub(crate) fn number(event: &Event) -> usize {
         Event::ClientCalled { .. } => 22,
         Event::ClientTold { .. } => 23,
         Event::ApprovalReminded { .. } => 24,
+        Event::Charged { .. } => 25,
     }
 }
 
@@ -331,5 +332,6 @@ fn ends() -> Vec<Event> {
         Event::Killed { by: "admin".to_owned(), reason: "stuck".to_owned() },
         Event::Paused { by: "person/ana".to_owned(), reason: "odd drafts".to_owned() },
         Event::Resumed { by: "person/ana".to_owned() },
+        Event::Charged { usd_micros: 3 },
     ]
 }

@@ -22,6 +22,7 @@ use super::shape::Whole;
 use crate::capability::CapabilityRef;
 use crate::control::Kind;
 use crate::id::Name;
+use crate::money::UsdMicros;
 
 pub use approval::{Approval, DEFAULT_EXPIRES_MS};
 pub use autonomy::{AutonomySpec, Human, Promote};
@@ -65,6 +66,8 @@ pub struct AgentSpec {
     pub triggers: Vec<Trigger>,
     /// What runs side by side, and how much waits.
     pub concurrency: Concurrency,
+    /// What an hour of the runtime's own work for it costs.
+    pub compute_usd_per_hour: UsdMicros,
 }
 
 /// What bounds a session.
@@ -122,6 +125,10 @@ const AUTONOMY: Field<AutonomySpec> = Field::new("autonomy", "How much it does a
 const LIMITS: Field<Limits> = Field::new("limits", "What bounds a session.");
 const TRIGGERS: Field<Vec<Trigger>> = Field::new("triggers", "What starts it without a person: schedules, webhooks.");
 const CONCURRENCY: Field<Concurrency> = Field::new("concurrency", "What runs side by side, and how much waits.");
+const COMPUTE: Field<UsdMicros> = Field::new(
+    "compute_usd_per_hour",
+    "What an hour of the runtime's own work for it costs, in US dollars; at most 6 decimals. Absent: nothing.",
+);
 const FIELDS: Mapping = Mapping {
     rows: &[
         INSTRUCTIONS.row(),
@@ -134,6 +141,7 @@ const FIELDS: Mapping = Mapping {
         LIMITS.row(),
         TRIGGERS.row(),
         CONCURRENCY.row(),
+        COMPUTE.row(),
     ],
     not_yet: &["input", "output", "context"],
 };
@@ -151,6 +159,7 @@ impl Shape for AgentSpec {
         let limits = fields.optional(&LIMITS, reading);
         let triggers = fields.optional(&TRIGGERS, reading);
         let concurrency = fields.optional(&CONCURRENCY, reading);
+        let compute = fields.optional(&COMPUTE, reading);
         let (tools, memory) = (tools?.unwrap_or_default(), memory?.unwrap_or(Memory::None));
         let tools: Vec<_> = tools.into_iter().map(|Tool(tool)| tool).collect();
         check_tools(&tools, memory, node, reading)?;
@@ -168,6 +177,7 @@ impl Shape for AgentSpec {
             limits: limits?.unwrap_or(Limits { turns: DEFAULT_TURNS }),
             triggers,
             concurrency,
+            compute_usd_per_hour: compute?.unwrap_or_default(),
         })
     }
 
@@ -184,6 +194,7 @@ impl Shape for AgentSpec {
             // What an older build could not say is left out where it says nothing: revisions stay what they were.
             .put_some(&TRIGGERS, (!self.triggers.is_empty()).then_some(&self.triggers))
             .put_some(&CONCURRENCY, (self.concurrency != Concurrency::default()).then_some(&self.concurrency))
+            .put_some(&COMPUTE, (self.compute_usd_per_hour.0 > 0).then_some(&self.compute_usd_per_hour))
             .done()
     }
 

@@ -107,8 +107,10 @@ impl Event {
             }
             Event::CapabilitiesOffered { offers } => header.schema = Some(*offers),
             Event::Suspended { compute_ms, .. } | Event::Finished { compute_ms } | Event::Failed { compute_ms, .. } => {
-                let amounts = Amounts { compute_ms: *compute_ms, ..Amounts::default() };
-                header.settled = Some(Settlement { amounts, ..Settlement::default() });
+                header.settled = Some(came_to(Amounts { compute_ms: *compute_ms, ..Amounts::default() }));
+            }
+            Event::Charged { usd_micros } => {
+                header.settled = Some(came_to(Amounts { usd_micros: *usd_micros, ..Amounts::default() }));
             }
             Event::SessionStarted { .. }
             | Event::MessageReceived { .. }
@@ -154,6 +156,10 @@ impl Header {
 /// What a model wants is in its own words, which may be any: only what could be a capability's name is one.
 fn is_name(what: &str) -> bool {
     what.parse::<Name>().is_ok() || what.parse::<CapabilityRef>().is_ok()
+}
+
+fn came_to(amounts: Amounts) -> Settlement {
+    Settlement { amounts, ..Settlement::default() }
 }
 
 /// A settlement without words: of the provider's own usage, the numbers.

@@ -16,7 +16,7 @@ impl Session {
     /// Folds one event, recorded at `at`.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
-            Event::SessionStarted { .. } => {}
+            Event::SessionStarted { .. } | Event::Charged { .. } => {}
             Event::MessageReceived { mail, message, .. } => {
                 self.remember(mail);
                 self.pending.push(Arc::new(message.clone()));

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::call::{Ask, ModelAct};
+use domain::control::Scope;
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{Model, ModelProvider};
 use domain::id::Name;
@@ -11,7 +13,8 @@ use domain::message::Message;
 use serde_json::Value;
 
 use super::{Door, Prepared};
-use crate::ingress::{Incoming, Malformed, converted, speaks, verbatim};
+use crate::ingress::{Incoming, Malformed, converted, question, speaks, verbatim};
+use crate::pin::pin;
 use crate::provider::{Options, Request, Tool, Verbatim};
 
 /// What a client wants of its agent's model.
@@ -45,6 +48,29 @@ impl Door {
     /// Asks for a model's answer for a client. Nothing leaves.
     pub async fn prepare_client(&self, ask: &Ask<ClientAct>) -> Prepared {
         self.prepare_wanted(&lend(ask, Wanted::Client(&ask.act.incoming))).await
+    }
+
+    /// What the agent's own provider counts that a client's request takes, in its own words; `None` where it speaks
+    /// another protocol, has no such question, does not answer, or is not to be asked while the agent is frozen. It is
+    /// no call: nothing is generated, held, billed or recorded.
+    pub async fn count_for_client(&self, agent: &Name, incoming: &Incoming) -> Option<Bytes> {
+        let registry = self.inner.parts.gate.registry();
+        let entry = registry.agent(agent)?;
+        let (revision, listed) = (entry.revision, &entry.descriptor.spec.model);
+        let scopes = [Scope::All, Scope::Agent { agent: agent.clone() }, Scope::Revision { revision }];
+        if scopes.iter().any(|scope| registry.frozen(scope).is_some()) {
+            return None;
+        }
+        let descriptor = &registry.provider(&listed.provider)?.descriptor;
+        if !speaks(incoming.dialect, &descriptor.spec.protocol) {
+            return None;
+        }
+        let wanted = Wanted::Client(incoming);
+        let model = wanted.model(listed);
+        let pinned = listed.pinned_revision.as_deref().filter(|_| model == listed.name);
+        let model = pin(descriptor, model, pinned).ok()?;
+        let question = Verbatim { body: question(incoming, &model), headers: incoming.headers.clone(), stream: false };
+        self.provider(descriptor).ok()?.count(&question).await
     }
 
     /// The models that a client of this agent may name, each with its provider: the agent's own first.

@@ -131,7 +131,7 @@ impl Door {
         Ok((Route { provider_name, model_name, provider, places, request, body, price, marked_by }, worst))
     }
 
-    fn provider(&self, descriptor: &ModelProvider) -> Result<Arc<dyn Provider>, Refusal> {
+    pub(super) fn provider(&self, descriptor: &ModelProvider) -> Result<Arc<dyn Provider>, Refusal> {
         let name = &descriptor.metadata.name;
         match &descriptor.spec.protocol {
             Protocol::Scripted { script } if script.as_str() == DEMO => {

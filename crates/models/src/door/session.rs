@@ -1,7 +1,6 @@
 //! What a session is told of its descriptor, and what it is charged for its own work.
 
 use data::rows::Rows;
-use domain::budget::Amounts;
 use domain::descriptor::{DEFAULT_ACTIVE, DEFAULT_QUEUE};
 use domain::principal::Principal;
 
@@ -40,8 +39,9 @@ impl Door {
         Some(Brief { turns: entry.descriptor.spec.limits.turns })
     }
 
-    /// Charges a session for what it worked, in milliseconds from wake to sleep less waiting on doors.
-    pub fn charge(&self, principal: &Principal, compute_ms: i64) -> Rows {
-        self.inner.parts.gate.charge(principal, &Amounts { compute_ms, ..Amounts::default() })
+    /// Charges a session for what it worked, in milliseconds from wake to sleep less waiting on doors; and what that
+    /// costs, in micro-dollars, where its descriptor prices it.
+    pub fn charge(&self, principal: &Principal, compute_ms: i64) -> (Rows, Option<i64>) {
+        self.inner.parts.gate.charge(principal, compute_ms)
     }
 }

@@ -37,6 +37,13 @@ pub fn verbatim(incoming: &Incoming, model: &str, max_output_tokens: u32, mark: 
     splice(&incoming.body, before, &after)
 }
 
+/// The body of a question how long this is: every byte as the client sent it, but for the model.
+pub fn question(incoming: &Incoming, model: &str) -> Bytes {
+    let mut after = (*incoming.parsed).clone();
+    set(&mut after, "model", model.into());
+    splice(&incoming.body, &incoming.parsed, &after)
+}
+
 fn set(body: &mut Value, field: &str, value: Value) {
     if body[field] != value {
         body[field] = value;

@@ -99,7 +99,7 @@ pub(crate) async fn proven(app: &App) -> ApiResult<Proof> {
 /// What the dearest use of an agent's models and capabilities costs.
 fn prices_of(registry: &Registry, agent: &Name, now: Timestamp) -> Prices {
     let Some(entry) = registry.agent(agent) else {
-        return Prices { tokens: Box::new(|_| 0), unpriced: None, action: 0, spent: 0 };
+        return Prices { tokens: Box::new(|_| 0), unpriced: None, action: 0, compute: 0, spent: 0 };
     };
     let spec = &entry.descriptor.spec;
     let own = [&spec.model.name].into_iter().chain(&spec.model.allow).map(|name| (&spec.model.provider, name));
@@ -120,6 +120,7 @@ fn prices_of(registry: &Registry, agent: &Name, now: Timestamp) -> Prices {
         CapabilityRef::External(name) => Some(registry.capability(&name)?.descriptor.spec.cost_usd.0),
         CapabilityRef::Internal(_) => None,
     });
+    let compute = spec.compute_usd_per_hour.0;
     let unpriced = unpriced.map(|why| format!("its model answers nothing: {why}"));
-    Prices { tokens: Box::new(tokens), unpriced, action: costs.max().unwrap_or(0), spent: 0 }
+    Prices { tokens: Box::new(tokens), unpriced, action: costs.max().unwrap_or(0), compute, spent: 0 }
 }

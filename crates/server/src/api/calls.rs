@@ -1,9 +1,13 @@
 //! One call: why it was made, and what came of it where nobody knows.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use data::explain::{Explanation, render};
+use control::budget::amount_text;
+use control::registry::Registry;
+use data::explain::{Explanation, Topup, render};
 use data::trace::Trace;
 use domain::event::Resolution;
 use domain::id::CallId;
@@ -50,8 +54,30 @@ pub(crate) async fn explanation(app: &App, call: CallId) -> ApiResult<Explanatio
     let registry = app.gate.registry();
     let entry = registry.revision(&trace.agent, trace.revision);
     let instructions = entry.map(|entry| entry.descriptor.spec.instructions.text().clone());
-    Explanation::of(call, &records, instructions.as_deref().unwrap_or_default())
-        .ok_or_else(|| ApiError::not_found(format!("call {call}")))
+    let explanation = Explanation::of(call, &records, instructions.as_deref().unwrap_or_default());
+    let mut explanation = explanation.ok_or_else(|| ApiError::not_found(format!("call {call}")))?;
+    explanation.topups = topups(&registry, &explanation);
+    Ok(explanation)
+}
+
+/// What was added to the budgets that a call held, and to the one that refused it, in the same windows.
+fn topups(registry: &Registry, explanation: &Explanation) -> Vec<Topup> {
+    let holds = explanation.spending.iter().flat_map(|attempt| &attempt.holds);
+    let windows: BTreeSet<_> = holds.map(|hold| (hold.budget.clone(), hold.window_start)).collect();
+    let each =
+        windows.iter().flat_map(|(budget, start)| registry.raises(budget, *start).iter().map(move |r| (budget, r)));
+    let mut topups: Vec<_> = each
+        .map(|(budget, raised)| Topup {
+            budget: budget.clone(),
+            amount: raised.amount,
+            words: amount_text(budget.meter, raised.amount),
+            reason: raised.reason.clone(),
+            by: raised.by.clone(),
+            at: raised.at,
+        })
+        .collect();
+    topups.sort_by_key(|topup| topup.at);
+    topups
 }
 
 /// What a person says of a write in doubt.

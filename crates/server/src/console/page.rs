@@ -22,8 +22,14 @@ const ICON: &str = include_str!("icon.svg");
 /// The style's address names its content, so it may be kept for ever.
 const KEPT: &str = "public, max-age=31536000, immutable";
 
-const PAGES: [(&str, &str); 5] =
-    [("/", "Agents"), ("/top", "What runs"), ("/sessions", "Sessions"), ("/inbox", "Inbox"), ("/cost", "Cost")];
+const PAGES: [(&str, &str); 6] = [
+    ("/", "Agents"),
+    ("/top", "What runs"),
+    ("/sessions", "Sessions"),
+    ("/inbox", "Inbox"),
+    ("/budgets", "Budgets"),
+    ("/cost", "Cost"),
+];
 
 /// Who looks at a page, the token of their forms (absent for a key: it decides through the API), and how much waits.
 pub(crate) struct Reader {

@@ -6,13 +6,14 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use crate::error::ApiError;
 
-/// Refuses what comes by a name that is not ours, or from another page. Where the server listens for other machines,
+/// Refuses what comes by a name that is neither an address nor the one that people are told, or from another page. Where the server listens for other machines,
 /// it does not know its names.
-pub(super) fn check(url: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check((listens, url): (&str, &str), headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let ours = url.strip_prefix("http://").is_some_and(|address| is_local(name_of(address)));
+    let ours = listens.strip_prefix("http://").is_some_and(|address| is_local(name_of(address)));
     let host = text(header::HOST).unwrap_or_default();
-    let named = |name: &str| is_local(name) || address(name).is_some();
+    let known = url.split_once("://").map(|(_, name)| name_of(name));
+    let named = |name: &str| is_local(name) || address(name).is_some() || known == Some(name);
     let mut hosts = headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
     if ours && (host.is_empty() || !hosts.all(|host| named(name_of(host)))) {
         let reason = "this server listens for this machine only, and was asked for by another name";
@@ -52,7 +53,14 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        check(url, &headers).is_ok()
+        check((url, "https://ostler.example"), &headers).is_ok()
+    }
+
+    #[test]
+    fn by_the_name_that_people_are_told_it_is_asked_for_too() {
+        let here = "http://127.0.0.1:7070";
+        assert!(may(here, "ostler.example", None) && may(here, "ostler.example", Some("https://ostler.example")));
+        assert!(!may(here, "other.example", None) && !may(here, "ostler.example", Some("https://other.example")));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod ingress;
 mod mcp;
 mod mcp_calls;
 mod model;
+mod money;
 mod openapi;
 mod people;
 mod receiver;

@@ -42,7 +42,10 @@ impl Model {
     pub(crate) async fn start(self: Arc<Self>) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = axum::Router::new().route("/v1/messages", post(answer)).with_state(self);
+        let router = axum::Router::new()
+            .route("/v1/messages", post(answer))
+            .route("/v1/messages/count_tokens", post(count))
+            .with_state(self);
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
@@ -74,6 +77,13 @@ impl Model {
     pub(crate) fn break_off(&self, yes: bool) {
         self.breaks.store(yes, Ordering::SeqCst);
     }
+}
+
+async fn count(State(model): State<Arc<Model>>, headers: HeaderMap, body: Bytes) -> Response {
+    model.bodies.lock().unwrap().push(body);
+    model.headers.lock().unwrap().push(headers);
+    let status = StatusCode::from_u16(model.status.load(Ordering::SeqCst)).unwrap();
+    (status, [("content-type", "application/json")], json!({"input_tokens": 4242}).to_string()).into_response()
 }
 
 async fn answer(State(model): State<Arc<Model>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -118,6 +118,15 @@ impl Stage {
         self.running = Some(running);
     }
 
+    /// The same, and has it told by which address others reach it.
+    pub(crate) async fn restart_as(&mut self, public_url: &str) {
+        self.stop().await;
+        let config = Config { public_url: Some(public_url.parse().unwrap()), ..config_of(&self.dir) };
+        let running = boot::start(config).await.unwrap();
+        self.host = host_of(&running);
+        self.running = Some(running);
+    }
+
     /// Asks with exactly these headers.
     pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         http::ask(&self.host, method, path, headers, body).await
@@ -196,6 +205,7 @@ pub(crate) fn config_of(dir: &TempDir) -> Config {
         data: dir.path().to_owned(),
         store: None,
         listen: "127.0.0.1:0".parse().unwrap(),
+        public_url: None,
         secrets: Secrets([("OFFICE_SECRET".to_owned(), SECRET.to_owned())].into()),
         host: config::host(),
         scripted_pace: Duration::ZERO,
