@@ -17,6 +17,7 @@ mod keeper;
 mod lane;
 mod leases;
 mod mail;
+mod outage;
 mod read;
 mod snapshot;
 mod writer;
@@ -32,6 +33,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 pub use crate::commit::account::Wish;
 pub use crate::commit::mail::{DuePage, MailPage, Posts};
+pub use crate::commit::outage::{Outage, Waits};
 pub(crate) use crate::commit::read::unpacked;
 pub use crate::commit::read::{Past, Right, Tailed};
 pub use crate::commit::writer::{Loaded, Receipt, SessionWriter};
@@ -82,6 +84,7 @@ struct Shared {
     control: watch::Sender<Pos>,
     posts: Told,
     posted: AtomicI64,
+    outages: outage::Outages,
     /// Mail that was said to be unreadable.
     unreadable: Mutex<BTreeSet<(SessionId, MailId)>>,
     committed: broadcast::Sender<Committed>,
@@ -120,6 +123,7 @@ impl Log {
             control: watch::Sender::new(claimed.control_pos),
             posts: Told::default(),
             posted: AtomicI64::new(0),
+            outages: outage::Outages::default(),
             unreadable: Mutex::default(),
             committed: broadcast::Sender::new(COMMITTED_KEPT),
         });

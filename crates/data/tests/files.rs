@@ -13,7 +13,7 @@ use data::sqlite::{Options, SqliteStore};
 use data::store::{About, Store, StoreError};
 use domain::clock::{Clock, SystemClock};
 use domain::control::{ControlEvent, Scope};
-use domain::id::Pos;
+use domain::id::{Pos, SessionId};
 
 fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
@@ -138,10 +138,23 @@ async fn a_full_disk_refuses_the_commit_and_loses_nothing() {
     let error = log.commit_control(Pos(1), "admin", vec![much]).await.unwrap_err();
     assert!(matches!(error, ControlError::Refused(Refused::Full(_))), "{error}");
     assert!(error.to_string().contains("no space left"), "{error}");
+    // That is said, and for how long; who waits is counted, and nobody else's success ends it.
+    let outage = log.outage().unwrap();
+    assert!(outage.why.contains("no space left") && outage.sessions.is_empty(), "{outage:?}");
+    let waits = log.waits(SessionId::from_u128(1));
+    log.commit_control(Pos(1), "admin", vec![ControlEvent::KeyRevoked { id: "first".to_owned() }]).await.unwrap();
+    assert_eq!((log.outage().unwrap().sessions.len(), log.refusals()), (1, 1));
+    drop(waits);
+    assert_eq!(log.outage(), None);
+    let much = ControlEvent::Frozen { what: Scope::All, reason: "x".repeat(1 << 20), by: "admin".to_owned() };
+    log.commit_control(Pos(2), "admin", vec![much]).await.unwrap_err();
+    // Nobody waits, so nobody tries: it is tried again by whoever asks, not at once.
+    assert_eq!((log.outage_still().await.is_some(), log.refusals()), (true, 2));
     // What fits still goes in, and what was there is there.
     let little = ControlEvent::KeyRevoked { id: "key".to_owned() };
-    assert_eq!(log.commit_control(Pos(1), "admin", vec![little]).await.unwrap(), Pos(2));
-    assert_eq!(log.control_since(Pos(0)).await.unwrap().len(), 2);
+    assert_eq!(log.commit_control(Pos(2), "admin", vec![little]).await.unwrap(), Pos(3));
+    assert_eq!(log.control_since(Pos(0)).await.unwrap().len(), 3);
+    assert_eq!(log.outage(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

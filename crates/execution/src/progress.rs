@@ -14,6 +14,8 @@ pub enum Progress {
     Delta(String),
     /// A record was committed.
     Committed(Seq),
+    /// A record is to be committed, and the store does not take it.
+    Waits,
 }
 
 /// Where steps are announced.

@@ -86,7 +86,7 @@ impl App {
     }
 }
 
-/// Waits until a session commits, or until time is up. A watcher that fell behind has to look for itself.
+/// Waits until a session commits, cannot commit, or until time is up. A watcher that fell behind has to look for itself.
 pub(crate) async fn commits(
     progress: &mut broadcast::Receiver<(SessionId, Progress)>,
     session: SessionId,
@@ -95,7 +95,7 @@ pub(crate) async fn commits(
     let look = async {
         loop {
             match progress.recv().await {
-                Ok((other, Progress::Committed(_))) if other == session => return,
+                Ok((other, Progress::Committed(_) | Progress::Waits)) if other == session => return,
                 Ok(_) => {}
                 Err(_) => return,
             }

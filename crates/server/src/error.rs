@@ -156,6 +156,14 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason, next)
     }
 
+    /// The store does not take what is to be written.
+    pub(crate) fn outage(outage: &data::commit::Outage) -> Self {
+        let waiting = outage.sessions.len();
+        let reason = format!("{}; since {}, sessions that wait for it: {waiting}", outage.why, outage.since);
+        let next = "nothing needs to be started again: what waits goes on by itself";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "outage", reason, next).with(Beside::RetryAfter(BUSY_S))
+    }
+
     /// The server is stopping.
     pub(crate) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping", "try again once it is up")

@@ -44,6 +44,13 @@ pub(crate) async fn show(State(app): State<App>, _: Who) -> ApiResult<Response> 
     page.add("ostler_inbox_items", "gauge", "What waits for people: consent to a call, or word of a write in doubt.");
     page.sample("ostler_inbox_items", Some(("item", "approval")), inbox.len() - in_doubt);
     page.sample("ostler_inbox_items", Some(("item", "in_doubt")), in_doubt);
+    let outage = app.log.outage();
+    page.add("ostler_log_outage", "gauge", "1 while the store takes nothing: it has no room, or does not answer.");
+    page.sample("ostler_log_outage", NO_LABEL, u8::from(outage.is_some()));
+    page.add("ostler_log_waiting", "gauge", "Sessions that hold what they did in memory until the store takes it.");
+    page.sample("ostler_log_waiting", NO_LABEL, outage.map_or(0, |outage| outage.sessions.len()));
+    page.add("ostler_log_refusals_total", "counter", "Writes that the store refused since start.");
+    page.sample("ostler_log_refusals_total", NO_LABEL, app.log.refusals());
     page.add("ostler_commits_total", "counter", "Records committed, by shard.");
     for (shard, pos) in app.log.positions() {
         page.sample("ostler_commits_total", Some(("shard", shard.0)), pos);

@@ -153,12 +153,18 @@ const LONGER_MS: u32 = 30_000;
 /// Waits until the session has taken the mail and rests.
 pub(crate) async fn wait(client: &Client, session: &str, mail: Option<&str>) -> Outcome<Value> {
     let filter = mail.map(|mail| format!("&mail={mail}")).unwrap_or_default();
-    let mut within_ms = SOON_MS;
+    let (mut within_ms, mut told) = (SOON_MS, String::new());
     loop {
         match client.get(&format!("/api/sessions/{session}/wait?timeout_ms={within_ms}{filter}")).await {
             Ok(standing) if standing["rests"] == true => return Ok(standing),
             // Not at rest: the server waited as long as it was told to, and is asked again.
-            Ok(_) => {}
+            Ok(standing) => {
+                let outage = text(&standing, "outage");
+                if !outage.is_empty() && outage != told {
+                    output::talk(&format!("it waits for the store: {outage}"));
+                }
+                told = outage;
+            }
             Err(Failure::NotFound(why)) if within_ms == SOON_MS => output::talk(&why),
             Err(Failure::NotFound(_)) => {}
             Err(failure) => return Err(failure),

@@ -66,8 +66,13 @@ fn node(node: &Value) -> String {
     };
     let up = node["up_ms"].as_i64().unwrap_or(0);
     let bounds = bounds.collect::<Vec<_>>().join(", ");
+    let outage = &node["outage"];
+    let outage = outage["since"].as_i64().map_or_else(String::new, |since| {
+        let (since, waiting) = (ago(SystemClock.now().0, since), text(outage, "sessions"));
+        format!("\nthe log takes nothing since {since}: {}; sessions that wait: {waiting}", text(outage, "why"))
+    });
     format!(
-        "up {}, {} awake, {} suspended, {} finished, {} commits/s\nlog {} in {} records, memory {}{}{bounds}",
+        "up {}, {} awake, {} suspended, {} finished, {} commits/s\nlog {} in {} records, memory {}{outage}{}{bounds}",
         ago(up, 0),
         text(node, "awake"),
         count("suspended"),

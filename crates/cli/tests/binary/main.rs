@@ -11,6 +11,7 @@ mod bench;
 mod cache;
 mod clients;
 mod demo;
+mod disk_full;
 mod events;
 mod exit_codes;
 mod guide;

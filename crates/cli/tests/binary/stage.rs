@@ -118,6 +118,13 @@ impl Stage {
         Stage { dir: TempDir::new().unwrap(), server: None, pace_ms: 0, store }
     }
 
+    /// The same, whose model will take its time over each word.
+    pub(crate) fn stopped_paced(pace_ms: u32) -> Stage {
+        let mut stage = Stage::stopped(None);
+        stage.pace_ms = pace_ms;
+        stage
+    }
+
     /// An empty server whose log is elsewhere.
     pub(crate) fn on(store: String) -> Stage {
         Stage::paced_on(0, Some(store))
@@ -220,6 +227,19 @@ impl Stage {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
+    }
+
+    /// What the server answers there, with the administrator's key: the body.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let context: Value = serde_json::from_str(&std::fs::read_to_string(self.path("context.json")).unwrap()).unwrap();
+        let host = context["url"].as_str().unwrap().trim_start_matches("http://");
+        let key = context["key"].as_str().unwrap();
+        let mut stream = std::net::TcpStream::connect(host).unwrap();
+        let asked = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n\r\n");
+        stream.write_all(asked.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
     /// A command against the server, not started yet.

@@ -31,7 +31,9 @@ impl Log {
             let refused = Refused::TooLarge { bytes: row.record.body.len(), limit: super::RECORD_BYTES };
             return Err(refused.into());
         }
-        match self.store().commit_control(row).await {
+        let written = self.store().commit_control(row).await;
+        self.shared().saw(&written);
+        match written {
             Ok(ControlAnswer::Committed) => {
                 self.shared().saw_control(pos);
                 let (session, shard) = (SessionId::CONTROL, Shard::CONTROL);

@@ -85,14 +85,15 @@ impl Lane {
         }
         let before = self.dispatch_before();
         let batch = Batch { parts: groups.values_mut().map(Group::take_part).collect() };
-        match self.shared.store.commit(batch).await {
+        let written = self.shared.store.commit(batch).await;
+        self.shared.saw(&written);
+        match written {
             Ok(answer) => self.answered(groups, &answer, before),
             Err(StoreError::Unknown(why)) => {
                 tracing::warn!(%why, "the store's answer to a commit was lost");
                 self.resolve(groups, before).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the store refused a commit");
                 let refused = Refused::from(error);
                 refuse_all(groups, &CommitError::Refused(refused));
             }

@@ -255,6 +255,7 @@ impl Poster {
             }
             let told = rows.iter().map(MailRow::due_row).collect();
             let posted = self.shared.store.post(rows).await;
+            self.shared.saw(&posted);
             match &posted {
                 Ok(()) => self.shared.posts.tell(told),
                 Err(_) => self.shared.posts.miss(),

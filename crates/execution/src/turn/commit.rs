@@ -21,21 +21,29 @@ impl Turn {
     /// Commits what was gathered. A commit that surely did not happen is tried again: answers that were paid for are
     /// not thrown away because a disk is full for a moment.
     pub(super) async fn commit(&mut self) -> Result<Receipt, Stop> {
-        let before = self.awake.writer.seq();
+        let (before, id) = (self.awake.writer.seq(), self.awake.session.id);
+        let mut waits = None;
         loop {
             let (stamp, head) = (self.stamp(), head(&self.awake.session));
             // The rows stay until it is known that they are durable: see `Drop`.
             let error = match self.parts.log.commit(&mut self.awake.writer, stamp, head, &*self.rows).await {
                 Ok(receipt) => {
                     self.durable();
-                    self.parts.announcer.announce(self.awake.session.id, Progress::Committed(receipt.seq()));
+                    if waits.take().is_some() {
+                        tracing::info!(session = %id, "the store takes records again");
+                    }
+                    self.parts.announcer.announce(id, Progress::Committed(receipt.seq()));
                     return Ok(receipt);
                 }
                 Err(error) => error,
             };
             match error {
                 CommitError::Refused(Refused::Full(_) | Refused::Unavailable(_)) => {
-                    tracing::warn!(session = %self.awake.session.id, %error, "the commit is tried again");
+                    if waits.is_none() {
+                        tracing::warn!(session = %id, %error, "the commit waits for the store");
+                        waits = Some(self.parts.log.waits(id));
+                        self.parts.announcer.announce(id, Progress::Waits);
+                    }
                     tokio::time::sleep(TRY_AGAIN).await;
                 }
                 CommitError::Unknown => {

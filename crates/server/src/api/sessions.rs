@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use data::commit::Outage;
 use data::rows::Head;
 use data::store::HeadFilter;
 use data::trace::{CacheTrace, Trace, render_cache, render_transcript, render_tree};
@@ -52,7 +53,9 @@ pub(crate) struct Row {
     awake: bool,
 }
 
-pub(crate) fn row(session: SessionId, head: Head, awake: &[SessionId]) -> Row {
+/// A session as it is listed: one that waits for the store says so, its head cannot.
+fn row(session: SessionId, head: Head, awake: &[SessionId], outage: Option<&Outage>) -> Row {
+    let outage = outage.filter(|outage| outage.sessions.contains(&session));
     Row {
         session,
         agent: head.agent,
@@ -60,7 +63,7 @@ pub(crate) fn row(session: SessionId, head: Head, awake: &[SessionId]) -> Row {
         key: head.key,
         phase: head.phase,
         since: head.since,
-        waits_on: head.waits_on,
+        waits_on: outage.map_or(head.waits_on, |outage| format!("the store: {}", outage.why)),
         scripted: head.scripted,
         mode: head.mode,
         awake: awake.contains(&session),
@@ -72,15 +75,15 @@ pub(crate) async fn list(State(app): State<App>, _: Who, Params(which): Params<W
     let limit = which.limit.unwrap_or(LONGEST_LIST).min(LONGEST_LIST);
     let phases = which.phase.into_iter().collect();
     let filter = HeadFilter { agent: which.agent, phases, limit: Some(limit), ..HeadFilter::default() };
-    let awake = app.runtime.awake();
+    let (awake, outage) = (app.runtime.awake(), app.log.outage());
     let heads = app.log.heads(filter).await?;
-    Ok(Json(heads.into_iter().map(|(session, head, _)| row(session, head, &awake)).collect()))
+    Ok(Json(heads.into_iter().map(|(session, head, _)| row(session, head, &awake, outage.as_ref())).collect()))
 }
 
 /// One session.
 pub(crate) async fn show(State(app): State<App>, _: Who, Id(id): Id<SessionId>) -> ApiResult<Json<Row>> {
     let (head, _) = app.log.head(id).await?.ok_or_else(|| ApiError::not_found(format!("session {id}")))?;
-    Ok(Json(row(id, head, &app.runtime.awake())))
+    Ok(Json(row(id, head, &app.runtime.awake(), app.log.outage().as_ref())))
 }
 
 /// From which record on to wait.
@@ -108,6 +111,8 @@ pub(crate) struct Standing {
     budget: bool,
     /// What it waits for.
     waits: Vec<Wait>,
+    /// Why the store does not take what it did, where it does not.
+    outage: Option<String>,
     scripted: bool,
     mode: domain::principal::Mode,
 }
@@ -124,8 +129,13 @@ pub(crate) async fn wait(
     let mut stands = standing(&app, id, after.mail.as_ref()).await?;
     let watch = async {
         while stands.as_ref().is_none_or(|standing| !standing.rests) {
+            let before = outage(&app, id);
             commits(&mut progress, id, within).await;
             stands = standing(&app, id, after.mail.as_ref()).await?;
+            // Whoever waits is told at once, and asks again.
+            if before.is_none() && outage(&app, id).is_some() {
+                break;
+            }
         }
         Ok::<_, ApiError>(())
     };
@@ -135,6 +145,7 @@ pub(crate) async fn wait(
         () = app.closed() => {}
     }
     let why = || match app.runtime.queued(id) {
+        _ if outage(&app, id).is_some() => format!("session {id} yet: {}", outage(&app, id).unwrap_or_default()),
         None => format!("session {id} yet"),
         Some(queued) => format!("session {id} yet: it waits for its turn, messages that wait for its agent: {queued}"),
     };
@@ -160,9 +171,15 @@ async fn standing(app: &App, id: SessionId, mail: Option<&domain::id::MailId>) -
         budget: failure.as_ref().is_some_and(|why| why.starts_with("Refused (budget)")),
         failure,
         waits: waits(&session),
+        outage: outage(app, id),
         scripted: session.scripted,
         mode: session.principal.mode(),
     }))
+}
+
+/// Why the store does not take what a session did, where it does not.
+fn outage(app: &App, id: SessionId) -> Option<String> {
+    app.log.outage().filter(|outage| outage.sessions.contains(&id)).map(|outage| outage.why)
 }
 
 fn answer(session: &Session) -> Option<String> {

@@ -54,6 +54,16 @@ pub(crate) struct Node {
     pub rss_bytes: Option<u64>,
     /// How long it has been up, in milliseconds.
     pub up_ms: i64,
+    /// Why the store takes nothing, where it does not, and how many sessions wait for it.
+    pub outage: Option<Outage>,
+}
+
+/// That the store takes nothing.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outage {
+    pub since: Timestamp,
+    pub why: String,
+    pub sessions: u64,
 }
 
 /// A bound and where it is now.
@@ -193,8 +203,13 @@ pub(crate) async fn top(app: &App) -> ApiResult<Top> {
         log_bytes: log_bytes(&app.data),
         rss_bytes: rss_bytes(),
         up_ms: now_ms - app.looks.began_ms,
+        outage: app.log.outage().map(told),
     };
     Ok(Top { node, agents: lines })
+}
+
+fn told(outage: data::commit::Outage) -> Outage {
+    Outage { since: outage.since, why: outage.why, sessions: outage.sessions.len() as u64 }
 }
 
 /// How many records were ever committed: positions are dense.

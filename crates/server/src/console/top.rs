@@ -35,6 +35,9 @@ fn node(node: &Node) -> Markup {
             (mb(node.log_bytes)) " in " (node.commits) " records, memory " (mb(node.rss_bytes)) ", up "
             (node.up_ms / 60_000) " min"
         }
+        @if let Some(outage) = &node.outage {
+            p { strong { "The log takes nothing: " (outage.why) "; sessions that wait: " (outage.sessions) } }
+        }
         @if !node.bounds.is_empty() { p { (bounds(&node.bounds)) } }
     }
 }
