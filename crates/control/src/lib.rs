@@ -18,6 +18,7 @@ pub mod error;
 pub mod gate;
 pub mod identity;
 pub mod people;
+pub mod places;
 pub mod policy;
 pub mod readiness;
 pub mod registry;

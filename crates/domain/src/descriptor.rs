@@ -17,6 +17,7 @@ mod field;
 mod mcp_server;
 mod model_provider;
 mod node;
+mod places;
 mod policy;
 mod resource;
 pub mod schema;
@@ -45,9 +46,10 @@ pub use capability::{Capability, CapabilitySpec};
 pub use diagnostic::Diagnostic;
 pub use mcp_server::{DEFAULT_TIMEOUT_MS, McpServer, McpServerSpec, Transport};
 pub use model_provider::{
-    ANTHROPIC_BASE_URL, DEFAULT_CONCURRENT, GEMINI_BASE_URL, ModelProvider, ModelProviderSpec, OPENAI_BASE_URL, Price,
-    Prices, Protocol, ToolCalls,
+    ANTHROPIC_BASE_URL, GEMINI_BASE_URL, ModelProvider, ModelProviderSpec, OPENAI_BASE_URL, Price, Prices, Protocol,
+    ToolCalls,
 };
+pub use places::{DEFAULT_CONCURRENT, DEFAULT_WAITING, Places};
 pub use policy::{Policy, PolicySpec, Source as PolicySource};
 pub use resource::{API_VERSION, Metadata, Resource};
 pub use schema::schema;

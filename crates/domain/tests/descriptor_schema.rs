@@ -59,7 +59,8 @@ fn everything() -> Vec<Value> {
             json!({"server": "s", "tool": "t", "effect": "write", "value_usd": "args.a * 2",
             "cost_usd": 0.002, "labels": ["x"], "output_trust": "trusted", "egress": false, "sensitive": ["iban", "to"]}),
         ),
-        of("McpServer", json!({"stdio": {"command": "c", "args": ["-x", ""]}, "secrets": ["A_B"], "timeout": "1m"})),
+        of("McpServer", json!({"stdio": {"command": "c", "args": ["-x", ""]}, "secrets": ["A_B"], "timeout": "1m",
+            "limits": {"concurrent": 2, "queue": 0}})),
         of("McpServer", json!({"http": {"url": "https://h/mcp?a=b"}, "timeout": "30s"})),
         of("Policy", json!({"agents": ["a"], "cedar": "forbid(principal, action, resource);"})),
         of("Policy", json!({"cedar": "// nothing"})),
@@ -76,7 +77,7 @@ fn model_apis() -> Vec<Value> {
         of(
             "ModelProvider",
             json!({"protocol": "anthropic", "base_url": "http://localhost:8080", "key": {"secret": "K"},
-            "prices": {"m": rates, "f": {"free": true}}, "limits": {"concurrent": 2}, "revisions": {"m": {"r": "id"}}}),
+            "prices": {"m": rates, "f": {"free": true}}, "limits": {"concurrent": 2, "queue": 8}, "revisions": {"m": {"r": "id"}}}),
         ),
         of(
             "ModelProvider",

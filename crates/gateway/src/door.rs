@@ -18,6 +18,7 @@ use std::sync::Arc;
 use control::decide::{Query, Verdict, Want};
 use control::dispatch::{Cut, Dispatch};
 use control::gate::Gate;
+use control::places::Lines;
 use control::registry::Registry;
 use data::rows::Rows;
 use domain::budget::{Amounts, Hold};
@@ -47,6 +48,8 @@ struct Inner {
     gate: Arc<Gate>,
     catalog: Catalog,
     clock: Arc<dyn Clock>,
+    /// The lines before servers.
+    lines: Lines,
 }
 
 /// What came of preparing a call: what to commit, and what to do then.
@@ -162,7 +165,7 @@ impl Door {
     /// A door to these upstreams, behind this gate.
     pub fn new(gate: Arc<Gate>, clock: Arc<dyn Clock>, upstreams: Upstreams) -> Self {
         let catalog = Catalog::new(upstreams, Arc::clone(&clock));
-        Door(Arc::new(Inner { gate, catalog, clock }))
+        Door(Arc::new(Inner { gate, catalog, clock, lines: Lines::default() }))
     }
 
     /// What an agent may use, sorted by name. Servers are started to ask for their definitions.

@@ -17,9 +17,10 @@ pub use perform::{Came, Performed};
 pub use session::{Brief, Limits};
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use control::places::Lines;
 use control::{Dispatch, Gate, Query, Registry, Verdict, Want};
 use data::rows::Rows;
 use domain::budget::{Amounts, Hold};
@@ -29,7 +30,6 @@ use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait};
 use domain::event::{Event, Intent};
 use domain::id::{CallId, Digest, Name};
 use domain::principal::Principal;
-use tokio::sync::Semaphore;
 
 use crate::http;
 use crate::provider::Provider;
@@ -63,8 +63,8 @@ pub struct Door {
 struct Inner {
     parts: Parts,
     client: Result<reqwest::Client, String>,
-    /// Places at each provider, and how many there are in all.
-    places: Mutex<BTreeMap<Name, (u32, Arc<Semaphore>)>>,
+    /// The lines before providers.
+    lines: Lines,
 }
 
 /// What the door says to an ask.
@@ -161,7 +161,7 @@ impl std::fmt::Debug for Ticket {
 impl Door {
     /// A door.
     pub fn new(parts: Parts) -> Self {
-        Door { inner: Arc::new(Inner { parts, client: http::client(), places: Mutex::default() }) }
+        Door { inner: Arc::new(Inner { parts, client: http::client(), lines: Lines::default() }) }
     }
 
     /// Asks for a model's answer. Nothing leaves.
@@ -245,17 +245,6 @@ impl Door {
             routes: plan.routes,
         };
         Prepared::Go(rows, ticket)
-    }
-
-    /// The places at a provider. A new limit counts at once for new calls; calls in flight keep their old places.
-    fn places(&self, provider: &Name, limit: u32) -> Arc<Semaphore> {
-        let mut all = self.inner.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || (limit, Arc::new(Semaphore::new(limit.max(1) as usize)));
-        let known = all.entry(provider.clone()).or_insert_with(fresh);
-        if known.0 != limit {
-            *known = fresh();
-        }
-        Arc::clone(&known.1)
     }
 }
 

@@ -122,6 +122,8 @@ impl HttpProvider {
             ProviderError::NotSent { reason, retryable } => {
                 ProviderError::NotSent { reason: hidden(reason), retryable }
             }
+            // Said here, not there.
+            ProviderError::Crowded { .. } => error,
             ProviderError::Rejected { status, reason, retryable, retry_after_ms } => {
                 ProviderError::Rejected { status, reason: hidden(reason), retryable, retry_after_ms }
             }

@@ -79,7 +79,7 @@ mod tests {
             spec: ModelProviderSpec {
                 protocol,
                 prices: Prices::Catalog,
-                concurrent: 1,
+                limits: domain::descriptor::Places { concurrent: 1, queue: 0 },
                 revisions,
                 tool_calls: BTreeMap::new(),
             },

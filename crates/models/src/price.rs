@@ -341,7 +341,7 @@ mod tests {
             spec: ModelProviderSpec {
                 protocol,
                 prices,
-                concurrent: 1,
+                limits: domain::descriptor::Places { concurrent: 1, queue: 0 },
                 revisions: Default::default(),
                 tool_calls: Default::default(),
             },

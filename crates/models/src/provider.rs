@@ -109,6 +109,14 @@ pub enum ProviderError {
         /// Whether the same request may succeed later.
         retryable: bool,
     },
+    /// There is no place at the provider: nothing was sent and nothing is billed.
+    #[error("no place at the provider {reason}")]
+    Crowded {
+        /// Which, and how crowded it is.
+        reason: String,
+        /// When to come back, in milliseconds.
+        retry_after_ms: i64,
+    },
     /// The provider said no before it said anything else: nothing is billed.
     #[error("the provider refused the request (HTTP {status}): {reason}")]
     Rejected {
@@ -142,6 +150,7 @@ impl ProviderError {
     pub fn may_be_sent_again(&self) -> bool {
         match self {
             ProviderError::NotSent { retryable, .. } | ProviderError::Rejected { retryable, .. } => *retryable,
+            ProviderError::Crowded { .. } => true,
             ProviderError::Unknown { .. } | ProviderError::Rubbish { .. } => false,
         }
     }
@@ -149,7 +158,7 @@ impl ProviderError {
     /// Whether the provider may bill for it all the same.
     pub fn is_possibly_billed(&self) -> bool {
         match self {
-            ProviderError::NotSent { .. } | ProviderError::Rejected { .. } => false,
+            ProviderError::NotSent { .. } | ProviderError::Crowded { .. } | ProviderError::Rejected { .. } => false,
             ProviderError::Unknown { .. } | ProviderError::Rubbish { .. } => true,
         }
     }

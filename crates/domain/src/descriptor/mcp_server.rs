@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::diagnostic::Finding;
 use super::field::{Field, Mapping, Reading, Shape, Writer};
 use super::node::{Node, shown};
+use super::places::Places;
 use super::resource::{Resource, Spec};
 use super::shape::{Millis, Text, text};
 use crate::control::Kind;
@@ -24,6 +25,8 @@ pub struct McpServerSpec {
     pub secrets: Vec<String>,
     /// How long a call may take, in milliseconds.
     pub timeout_ms: i64,
+    /// How many calls it is sent at once, and how many more may wait.
+    pub limits: Places,
 }
 
 /// Where an upstream is.
@@ -170,7 +173,9 @@ const STDIO: Field<Stdio> = Field::new("stdio", "A program that is started here.
 const HTTP: Field<Http> = Field::new("http", "A server that is reached over HTTP.");
 const SECRETS: Field<Vec<Secret>> = Field::new("secrets", "The names of the secrets that it is given.");
 const TIMEOUT: Field<Millis> = Field::new("timeout", "How long a call may take. Absent: 30s.");
-const FIELDS: Mapping = Mapping { rows: &[STDIO.row(), HTTP.row(), SECRETS.row(), TIMEOUT.row()], not_yet: &[] };
+const LIMITS: Field<Places> = Field::new("limits", "What bounds calls to it.");
+const FIELDS: Mapping =
+    Mapping { rows: &[STDIO.row(), HTTP.row(), SECRETS.row(), TIMEOUT.row(), LIMITS.row()], not_yet: &[] };
 
 impl Shape for McpServerSpec {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
@@ -179,6 +184,7 @@ impl Shape for McpServerSpec {
         let http = fields.optional(&HTTP, reading);
         let secrets = fields.optional(&SECRETS, reading);
         let timeout = fields.optional(&TIMEOUT, reading);
+        let limits = fields.optional(&LIMITS, reading);
         let transport = match (stdio?, http?) {
             (Some(Stdio { command, args }), None) => Some(Transport::Stdio { command, args }),
             (None, Some(Http(url))) => Some(Transport::Http { url }),
@@ -190,7 +196,7 @@ impl Shape for McpServerSpec {
         };
         let secrets = secrets?.unwrap_or_default().into_iter().map(|Secret(name)| name).collect();
         let timeout_ms = timeout?.map_or(DEFAULT_TIMEOUT_MS, |Millis(ms)| ms);
-        Some(McpServerSpec { transport: transport?, secrets, timeout_ms })
+        Some(McpServerSpec { transport: transport?, secrets, timeout_ms, limits: limits?.unwrap_or_default() })
     }
 
     fn write(&self) -> Value {
@@ -204,6 +210,7 @@ impl Shape for McpServerSpec {
             .put_some(&HTTP, http.as_ref())
             .put_some(&SECRETS, (!secrets.is_empty()).then_some(&secrets))
             .put(&TIMEOUT, &Millis(self.timeout_ms))
+            .put_some(&LIMITS, (self.limits != Places::default()).then_some(&self.limits))
             .done()
     }
 

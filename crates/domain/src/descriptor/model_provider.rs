@@ -8,8 +8,9 @@ use super::diagnostic::Finding;
 use super::field::{Field, Mapping, Reading, Shape, Writer};
 use super::mcp_server::{Secret, Url};
 use super::node::{Content, Node};
+use super::places::Places;
 use super::resource::{Resource, Spec};
-use super::shape::{Choice, Chosen, Whole, Word};
+use super::shape::{Choice, Chosen, Word};
 use crate::control::Kind;
 use crate::id::Name;
 
@@ -22,9 +23,6 @@ mod protocol;
 /// A valid model API.
 pub type ModelProvider = Resource<ModelProviderSpec>;
 
-/// How many requests may be in flight at once, where the descriptor does not tell.
-pub const DEFAULT_CONCURRENT: u32 = 50;
-
 /// How a model API is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelProviderSpec {
@@ -32,8 +30,8 @@ pub struct ModelProviderSpec {
     pub protocol: Protocol,
     /// What it costs.
     pub prices: Prices,
-    /// How many requests may be in flight at once.
-    pub concurrent: u32,
+    /// How many calls it is sent at once, and how many more may wait.
+    pub limits: Places,
     /// By model and pinned revision, the id that is sent.
     pub revisions: BTreeMap<String, BTreeMap<String, String>>,
     /// By model, how it calls tools; of a model that is not listed, natively.
@@ -95,28 +93,6 @@ impl Shape for Key {
     }
 }
 
-/// `limits: {concurrent: N}`.
-struct Limits(u32);
-
-const CONCURRENT: Field<Whole<1, 10_000>> =
-    Field::new("concurrent", "How many requests may be in flight at once. Absent: 50.");
-const LIMITS_FIELDS: Mapping = Mapping { rows: &[CONCURRENT.row()], not_yet: &[] };
-
-impl Shape for Limits {
-    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
-        let concurrent = LIMITS_FIELDS.open(node, reading)?.optional(&CONCURRENT, reading)?;
-        Some(Limits(concurrent.map_or(DEFAULT_CONCURRENT, |Whole(count)| count as u32)))
-    }
-
-    fn write(&self) -> Value {
-        Writer::default().put(&CONCURRENT, &Whole(self.0.into())).done()
-    }
-
-    fn schema() -> Value {
-        LIMITS_FIELDS.schema()
-    }
-}
-
 const PROTOCOL: Field<Chosen<protocol::Word>> = Field::required(
     "protocol",
     "anthropic: Anthropic Messages. openai-chat: Chat Completions, of OpenAI or any server compatible with it. \
@@ -129,7 +105,7 @@ const BASE_URL: Field<Url> = Field::new(
 const KEY: Field<Key> = Field::new("key", "The secret that holds its key. Absent: it wants none.");
 const SCRIPT: Field<Name> = Field::new("script", "Which script plays the model's part.");
 const PRICES: Field<Prices> = Field::new("prices", "catalog: the table that ships with Ostler. Or each model's own.");
-const LIMITS: Field<Limits> = Field::new("limits", "What bounds requests to it.");
+const LIMITS: Field<Places> = Field::new("limits", "What bounds calls to it.");
 const REVISIONS: Field<BTreeMap<String, BTreeMap<String, Word>>> =
     Field::new("revisions", "By model and pinned revision, the id that is sent.");
 const TOOL_CALLS: Field<BTreeMap<String, Chosen<ToolCalls>>> = Field::new(
@@ -162,7 +138,7 @@ impl Shape for ModelProviderSpec {
         Some(ModelProviderSpec {
             protocol: protocol?,
             prices: prices?.unwrap_or(Prices::Catalog),
-            concurrent: limits?.map_or(DEFAULT_CONCURRENT, |Limits(concurrent)| concurrent),
+            limits: limits?.unwrap_or_default(),
             revisions: revisions?.unwrap_or_default().into_iter().map(|(model, ids)| (model, plain(ids))).collect(),
             tool_calls: tool_calls?.unwrap_or_default().into_iter().map(|(model, Chosen(how))| (model, how)).collect(),
         })
@@ -177,7 +153,7 @@ impl Shape for ModelProviderSpec {
             self.tool_calls.iter().map(|(model, how)| (model.clone(), Chosen(*how))).collect();
         protocol::write(&self.protocol)
             .put(&PRICES, &self.prices)
-            .put(&LIMITS, &Limits(self.concurrent))
+            .put(&LIMITS, &self.limits)
             .put_some(&REVISIONS, (!revisions.is_empty()).then_some(&revisions))
             .put_some(&TOOL_CALLS, (!tool_calls.is_empty()).then_some(&tool_calls))
             .done()

@@ -3,6 +3,7 @@
 //! moment: what was not sent, or may be repeated, is wanted again later; a write is in doubt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use control::decide::{Overtaken, Query, Want};
 use data::commit::Receipt;
@@ -21,6 +22,9 @@ use crate::upstream::{Outcome, ToolCall};
 
 /// How often a call that may be repeated is sent, where its answer is lost.
 const TRIES: u32 = 2;
+
+/// How long a call waits for a place at its server.
+const PLACE: Duration = Duration::from_secs(60);
 
 /// How a call's way out ended.
 enum Ended {
@@ -124,6 +128,12 @@ impl Door {
     }
 
     async fn send(&self, ticket: &Ticket, receipt: &Receipt, sent: &AtomicBool) -> Ended {
+        let Outside { server, limits, .. } = &*ticket.outside;
+        let line = self.0.lines.before(&server.name, *limits);
+        let _place = match line.take(&ticket.principal.link.agent, PLACE).await {
+            Ok(place) => place,
+            Err(crowded) => return not_sent(format!("no place at the server {}: {crowded}", server.name), true),
+        };
         let tries = if ticket.effect().may_be_repeated() { TRIES } else { 1 };
         let mut ended = self.send_once(ticket, receipt, sent).await;
         for _ in 1..tries {

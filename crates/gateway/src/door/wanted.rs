@@ -8,7 +8,7 @@ use domain::budget::Amounts;
 use domain::call::{ApprovalRequest, Ask, CapabilityAct};
 use domain::capability::{CapabilityRef, Effect};
 use domain::decision::Refusal;
-use domain::descriptor::{Capability, Memory};
+use domain::descriptor::{Capability, Memory, Places};
 use domain::id::Digest;
 use domain::principal::Principal;
 use serde_json::{Map, Value};
@@ -71,6 +71,7 @@ pub(super) struct Outside {
     pub(super) capability: Arc<Capability>,
     pub(super) revision: Digest,
     pub(super) server: Spec,
+    pub(super) limits: Places,
 }
 
 impl Outside {
@@ -113,8 +114,9 @@ impl Door {
         let described = registry.capability(name).ok_or_else(|| refusal::unknown(&capability))?;
         let spec = &described.descriptor.spec;
         let server = registry.server(&spec.server).ok_or_else(|| refusal::unknown(&capability))?;
-        let (revision, server) = (described.revision, Spec::of(&server.descriptor));
-        let outside = Outside { capability: Arc::clone(&described.descriptor), revision, server };
+        let (revision, limits, server) =
+            (described.revision, server.descriptor.spec.limits, Spec::of(&server.descriptor));
+        let outside = Outside { capability: Arc::clone(&described.descriptor), revision, server, limits };
         let tool = match (self.0.catalog.find(&outside.server, &spec.tool).await, ask.facts.asked()) {
             (Ok(found), _) => found.tool,
             (Err(_), Some(request)) => return Ok(outside.pending(request)),

@@ -308,3 +308,36 @@ async fn what_is_settled_later_takes_or_gives_back_what_was_held() {
     stage.door.undo(&happened);
     assert_eq!(changes(&stage.door.release(intent.call.session, &intent.holds)), [(-2000, 0), (-1, 0)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_sent_no_more_at_once_than_it_takes_and_who_comes_beyond_that_is_told_at_once() {
+    let (mut stage, script) = set(AGENT).await;
+    let books =
+        "kind: McpServer\nmetadata: {name: books, owner: office}\nspec: {stdio: {command: nothing}, timeout: 5s";
+    let limits = format!("apiVersion: agent.os/v1\n{books}, limits: {{concurrent: 1, queue: 1}}}}");
+    apply(&stage.gate, &limits).await;
+    script.next([Reply::DoneAndHangs, Reply::DoneAndHangs]);
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let ask = stage.ask("mcp://gateway/read-ledger", json!({}));
+        let Prepared::Go(rows, ticket) = stage.door.prepare(&ask).await else { panic!() };
+        all.push((ticket, stage.commit(rows).await));
+    }
+    let mut sent = all.into_iter().map(|(ticket, receipt)| {
+        let door = stage.door.clone();
+        tokio::spawn(async move { door.perform(ticket, &receipt).await })
+    });
+    let (first, second) = (sent.next().unwrap(), sent.next().unwrap());
+    tokio::task::yield_now().await;
+    let began = tokio::time::Instant::now();
+    let (event, rows) = sent.next().unwrap().await.unwrap();
+    let CallOutcome::Failed { error, retryable: true } = ended(&event).0 else { panic!("{event:?}") };
+    assert!(error.contains("no place at the server books") && error.contains("try again in 1 s"), "{error}");
+    assert_eq!((began.elapsed().as_millis(), ended(&event).1.amounts.calls), (0, 0));
+    assert!(rows.holdings.iter().all(|delta| delta.spent == 0), "it costs nothing");
+    assert_eq!(script.calls().len(), 1, "one at a time");
+    // The first is tried twice, 5 s each; then it is the second's turn.
+    assert!(failure(&first.await.unwrap().0).contains("safe"));
+    assert_eq!(words(&second.await.unwrap().0).0, "balance 7; token [secret TOKEN]");
+    assert_eq!(script.calls().len(), 3);
+}

@@ -101,6 +101,7 @@ fn all_said(mut said: Vec<(String, ProviderError)>) -> ProviderError {
     let retryable = said.iter().any(|(_, error)| error.may_be_sent_again());
     match last.clone() {
         ProviderError::NotSent { .. } => ProviderError::NotSent { reason: words, retryable },
+        ProviderError::Crowded { retry_after_ms, .. } => ProviderError::Crowded { reason: words, retry_after_ms },
         ProviderError::Rejected { status, retry_after_ms, .. } => {
             ProviderError::Rejected { status, reason: words, retryable, retry_after_ms }
         }
@@ -201,8 +202,12 @@ impl Door {
         (sink, way, tries): (Sink<'_>, &Way, &mut Tries),
     ) -> Came {
         let patience = if tries.after > 0 { PLACE_ELSEWHERE } else { PLACE };
-        let Ok(_place) = timeout(patience, route.places.acquire()).await else {
-            return not_sent(format!("no place at the provider became free within {} s", patience.as_secs()), true);
+        let _place = match route.line.take(&ticket.principal.link.agent, patience).await {
+            Ok(place) => place,
+            Err(crowded) => {
+                let reason = format!("{}: {crowded}", route.provider_name);
+                return Came::Failed(ProviderError::Crowded { reason, retry_after_ms: crowded.retry_after_ms() });
+            }
         };
         let mut sent = 1;
         loop {
@@ -342,6 +347,7 @@ fn failed(ticket: &Ticket, error: &ProviderError, settlement: &mut Settlement) -
     }
     match error {
         ProviderError::NotSent { retryable, .. } => CallOutcome::Failed { error: sentence, retryable: *retryable },
+        ProviderError::Crowded { .. } => CallOutcome::Failed { error: sentence, retryable: true },
         ProviderError::Rejected { retryable, retry_after_ms, .. } => {
             settlement.amounts = Amounts { calls: 1, ..Amounts::default() };
             let later = retry_after_ms.map(|ms| format!("; it asks to be left alone for {} s", ms.div_ceil(1000)));

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use control::Registry;
+use control::places::Line;
 use domain::budget::Amounts;
 use domain::call::{Ask, MarkedBy};
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{AgentSpec, Fallback, ModelProvider, Protocol, ToolCalls};
 use domain::id::{Digest, Name};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::Door;
 use super::client::{Speech, Wanted};
@@ -45,7 +45,7 @@ pub(super) struct Route {
     pub(super) provider_name: Name,
     pub(super) model_name: String,
     pub(super) provider: Arc<dyn Provider>,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) line: Arc<Line>,
     pub(super) request: Request,
     pub(super) body: Bytes,
     pub(super) price: Price,
@@ -124,11 +124,11 @@ impl Door {
         }
         let body = provider.body(&request);
         let worst = price.worst(most_input_tokens(&body, ask.act.beside_bytes()), request.max_output_tokens.into());
-        let places = self.places(name, descriptor.spec.concurrent);
+        let line = self.inner.lines.before(name, descriptor.spec.limits);
         let own = request.verbatim.as_ref().and_then(|_| ask.act.own_body());
         let marked_by = marked_by(&descriptor.spec.protocol, own, &body);
         let (provider_name, model_name) = (name.clone(), model.to_owned());
-        Ok((Route { provider_name, model_name, provider, places, request, body, price, marked_by }, worst))
+        Ok((Route { provider_name, model_name, provider, line, request, body, price, marked_by }, worst))
     }
 
     pub(super) fn provider(&self, descriptor: &ModelProvider) -> Result<Arc<dyn Provider>, Refusal> {

@@ -4,11 +4,11 @@ use control::people::freeze;
 use domain::call::CallOutcome;
 use domain::control::Scope;
 use domain::principal::Caller;
-use models::Performed;
 use models::provider::ProviderError;
 use models::scripted::{Reply, Step};
+use models::{Came, Performed};
 
-use crate::world::{changed, ended, usd_and_calls, world};
+use crate::world::{ALONE, MODEL, changed, described, ended, usd_and_calls, world};
 
 fn overloaded(retry_after_ms: Option<u64>) -> Step {
     let reason = "Overloaded".to_owned();
@@ -97,4 +97,26 @@ async fn a_call_that_finds_no_place_is_not_sent() {
     assert!(error.contains("no place at the provider"), "{error}");
     assert_eq!((world.script.seen().len(), changed(&rows).1), (1, usd_and_calls(0, 0)));
     long.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn beyond_those_who_may_wait_a_call_is_turned_away_at_once_and_costs_nothing() {
+    let steps = vec![Step::Hang, Step::Say(Reply::text("There."))];
+    let mut world = described(MODEL, ALONE, steps).await;
+    let (first, waits) = world.may(1).await;
+    let (second, hurries) = world.may(2).await;
+    let receipts = (world.commit(first).await, world.commit(second).await);
+    let door = world.door.clone();
+    let long = tokio::spawn(async move { door.perform(waits, &receipts.0, &|_| ()).await });
+    tokio::task::yield_now().await;
+    let began = tokio::time::Instant::now();
+    let Performed { event, rows, came } = world.door.perform(hurries, &receipts.1, &|_| ()).await;
+    let CallOutcome::Failed { error, retryable: true } = ended(event).0 else { panic!("nobody may wait") };
+    assert!(error.contains("no place at the provider anthropic") && error.contains("try again in 1 s"), "{error}");
+    assert!(matches!(came, Came::Failed(ProviderError::Crowded { retry_after_ms: 1_000, .. })), "{came:?}");
+    assert_eq!((began.elapsed().as_millis(), changed(&rows).1), (0, usd_and_calls(0, 0)));
+    assert_eq!(world.script.seen().len(), 1);
+    long.abort();
+    assert!(long.await.is_err());
+    assert!(matches!(world.once(3).await.0, CallOutcome::Answered { .. }), "its place was given back");
 }

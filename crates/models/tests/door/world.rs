@@ -71,6 +71,8 @@ spec:
 "#;
 
 pub(crate) const MODEL: &str = "name: claude-opus-4-7";
+/// One call at a time, and nobody waits.
+pub(crate) const ALONE: &str = "protocol: scripted\n  script: played\n  limits: {concurrent: 1, queue: 0}";
 pub(crate) const PLAYED: &str = "protocol: scripted\n  script: played\n  limits: {concurrent: 1}";
 
 pub(crate) struct World {

@@ -87,6 +87,7 @@ fn busy(reason: String, after_ms: i64) -> Trouble {
 /// What a provider says of the request itself is the client's business; all else is not.
 fn upstream(error: &ProviderError, words: String) -> Trouble {
     match error {
+        ProviderError::Crowded { retry_after_ms, .. } => busy(words, *retry_after_ms),
         ProviderError::Rejected { status: 400 | 404 | 413 | 422, .. } => {
             Trouble::Malformed(Malformed { field: "body".to_owned(), reason: words })
         }

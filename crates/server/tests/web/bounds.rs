@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::json;
 
+use crate::attached::{Place, hello};
 use crate::stage::Stage;
 
 /// Asks a person before it writes, and works on one message of a company at a time.
@@ -52,4 +53,29 @@ async fn a_full_queue_turns_messages_away_at_once_and_says_when_to_come_back() {
     tokio::time::timeout(Duration::from_secs(30), one_began).await.unwrap();
     assert_eq!(send().await.status, 202);
     assert_eq!(send().await.status, 429);
+}
+
+#[tokio::test]
+async fn a_client_of_a_provider_that_is_full_is_told_so_at_once_and_when_to_come_back() {
+    let place = Place::of("guest").await;
+    let mut provider = place.stage.get("/api/resources?kind=ModelProvider&name=elsewhere").await.ok();
+    let mut provider = provider[0]["descriptor"].take();
+    provider["spec"]["limits"] = json!({ "concurrent": 1, "queue": 0 });
+    place.stage.apply(&provider.to_string()).await.ok();
+    place.model.hold(true);
+    let first = place.message("one", hello(&["Hello"]));
+    let beyond = async {
+        while place.model.raw().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let full = place.message("two", hello(&["Hello"])).await;
+        place.model.hold(false);
+        full
+    };
+    let (first, full) = tokio::join!(first, beyond);
+    assert_eq!((first.status, full.status), (200, 429), "{}", full.body);
+    assert_eq!((full.header("retry-after"), full.header("x-should-retry")), (Some("1"), Some("true")));
+    assert!(full.body.contains("no place at the provider elsewhere"), "{}", full.body);
+    assert_eq!(place.message("two", hello(&["Hello"])).await.status, 200);
+    assert_eq!(place.model.raw().len(), 2, "who was turned away was not sent");
 }
