@@ -67,7 +67,7 @@ pub enum Rest {
     Finished,
     /// It cannot go on.
     Failed(String),
-    /// It has never been told anything, or is over: there is nothing to say.
+    /// It has never been told anything, is over, or had ended when it was suspended: there is nothing to say.
     Nothing,
 }
 
@@ -199,7 +199,9 @@ fn gives_up(session: &Session, turns: u32) -> Option<String> {
 
 /// How a session that wants nothing and has nothing in flight comes to rest.
 pub fn rest(session: &Session, turns: u32) -> Rest {
-    if session.phase == Phase::Killed {
+    // One that had ended has nothing to do: it stays ended while it is held, and is in nobody's way.
+    let had_ended = session.paused.as_ref().is_some_and(|pause| pause.rested.is_some());
+    if session.phase == Phase::Killed || had_ended {
         return Rest::Nothing;
     }
     let waits = waits(session);

@@ -440,7 +440,7 @@ impl Turn {
         let was = self.awake.session.phase;
         let rest = machine::rest(&self.awake.session, self.turns);
         let at_rest = match was {
-            Phase::Finished | Phase::Failed => self.awake.session.paused.is_none(),
+            Phase::Finished | Phase::Failed => true,
             Phase::Suspended => self.rows.is_empty(),
             Phase::Ready | Phase::Running | Phase::Killed => false,
         };

@@ -200,12 +200,6 @@ impl Told {
     }
 }
 
-/// Whether somebody holds a session that has nothing to do: it was finished before.
-fn is_idle(session: &Session) -> bool {
-    let nothing = session.open.is_empty() && session.pending.is_empty() && !session.wants_model();
-    session.paused.is_some() && nothing
-}
-
 /// Partitions of which two sessions are in progress at once.
 fn side_by_side(tales: &[Tale]) -> Vec<String> {
     let mut busy: BTreeMap<&str, SessionId> = BTreeMap::new();
@@ -213,7 +207,6 @@ fn side_by_side(tales: &[Tale]) -> Vec<String> {
     for tale in tales {
         let Some(partition) = &tale.session.partition else { continue };
         if matches!(tale.session.phase, Phase::Ready | Phase::Running | Phase::Suspended)
-            && !is_idle(&tale.session)
             && let Some(other) = busy.insert(partition, tale.id)
         {
             wrong.push(format!("{other} and {} of partition {partition} are in progress at once", tale.id));

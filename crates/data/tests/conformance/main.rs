@@ -111,6 +111,7 @@ conformance! {
         holdings_are_the_sum_of_their_changes;
     session:
         heads_are_found_by_agent_and_phase,
+        those_who_wait_for_a_freeze_to_end_are_found_page_by_page,
         sessions_are_counted_by_phase,
         the_inbox_shows_what_is_open,
         memory_is_recalled_until_it_is_forgotten_or_expires,

@@ -1,9 +1,10 @@
 //! What the next decision needs: heads, the inbox, memory, shared texts.
 
 use data::commit::Log;
-use data::rows::{Head, InboxChange, InboxItem, InboxKey, MemoryChange, MemoryItem, Rows};
+use data::rows::{Head, InboxChange, InboxItem, InboxKey, MemoryChange, MemoryItem, Rows, frozen_words};
 use data::store::{HeadFilter, PhaseCount};
 use domain::clock::Timestamp;
+use domain::control::Scope;
 use domain::id::{ApprovalId, CallId, Digest, Pos, SessionId};
 use domain::session::Phase;
 
@@ -34,6 +35,28 @@ pub(crate) async fn heads_are_found_by_agent_and_phase(fixture: Fixture) {
     assert_eq!(found(&log, HeadFilter { limit: Some(1), ..awake }).await, [three]);
     assert_eq!(log.head(one).await.unwrap(), Some((head(), Pos(1))));
     assert_eq!(log.head(session(9)).await.unwrap(), None);
+}
+
+pub(crate) async fn those_who_wait_for_a_freeze_to_end_are_found_page_by_page(fixture: Fixture) {
+    let log = fixture.log().await;
+    let of = |agent: &str| Scope::Agent { agent: name(agent) };
+    let waits = |scope: &Scope| Head { phase: Phase::Suspended, waits_on: frozen_words(scope), ..head() };
+    for (n, scope) in [(3, of("a")), (1, of("a")), (2, of("ab")), (4, Scope::All), (5, of("a"))] {
+        put(&log, session(n), waits(&scope)).await;
+    }
+    put(&log, session(6), head()).await;
+    let frozen = |scope, after, limit| HeadFilter { frozen: Some(scope), after, limit, ..HeadFilter::default() };
+    assert_eq!(found(&log, frozen(of("a"), None, None)).await, [session(1), session(3), session(5)]);
+    assert_eq!(found(&log, frozen(of("a"), None, Some(2))).await, [session(1), session(3)]);
+    assert_eq!(found(&log, frozen(of("a"), Some(session(3)), Some(2))).await, [session(5)]);
+    assert_eq!(found(&log, frozen(of("a"), Some(session(5)), None)).await, []);
+    assert_eq!(found(&log, frozen(of("ab"), None, None)).await, [session(2)]);
+    assert_eq!(found(&log, frozen(Scope::All, None, None)).await, [session(4)]);
+    assert_eq!(found(&log, frozen(of("b"), None, None)).await, []);
+    // It goes on: nothing of it waits any more.
+    let mut writer = log.load(session(1)).await.unwrap().unwrap().writer;
+    log.commit(&mut writer, stamp(session(1)), head(), Rows::of(said("two"))).await.unwrap();
+    assert_eq!(found(&log, frozen(of("a"), None, None)).await, [session(3), session(5)]);
 }
 
 pub(crate) async fn sessions_are_counted_by_phase(fixture: Fixture) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use domain::id::{Pos, Shard};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::strategy::BoxedStrategy;
 use proptest_state_machine::ReferenceStateMachine;
@@ -19,6 +20,9 @@ pub(crate) const SESSIONS: u8 = 6;
 pub(crate) const MAIL: u8 = 3;
 
 const NODES: usize = 2;
+
+/// The phase of those that wait for a freeze to end.
+pub(crate) const SUSPENDED: u8 = 1;
 
 /// What a node believes of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,7 @@ struct ShardRow {
 pub(crate) struct Known {
     pub(crate) seq: u64,
     pub(crate) pos: u64,
+    pub(crate) phase: u8,
     pub(crate) erased: bool,
 }
 
@@ -104,6 +109,13 @@ pub(crate) enum Step {
         shard: u16,
         late: bool,
     },
+    /// A follower from outside was told up to there, or no more than there.
+    Told {
+        shard: u16,
+        to: u64,
+    },
+    /// It is gone.
+    Gone,
 }
 
 /// What a store must answer.
@@ -128,6 +140,7 @@ pub(crate) struct Model {
     mail: BTreeSet<(u8, u8)>,
     pub(crate) control: u64,
     pub(crate) followed: [u64; SHARDS as usize],
+    told: BTreeMap<u16, u64>,
     books: Books,
     pub(crate) answered: Answered,
 }
@@ -186,7 +199,7 @@ impl Model {
             // First what goes, all of the batch's; then what comes.
             for (n, work) in (1..).zip(&works) {
                 let known = self.sessions.entry(work.session).or_default();
-                (known.seq, known.pos) = (known.seq + 1, believed.pos + n);
+                (known.seq, known.pos, known.phase) = (known.seq + 1, believed.pos + n, work.phase);
             }
             for work in &works {
                 self.mail.retain(|mail| work.consumes.is_none_or(|id| *mail != (work.session, id)));
@@ -222,6 +235,14 @@ impl Model {
                 let said = format!("Standing {{ cap: {cap}, drawn: {drawn}, reserved: {reserved}, spent: {spent} }}");
                 assert_eq!(read.rows, [said]);
             }
+            "frozen" => {
+                let frozen = self.sessions.values().filter(|known| known.phase == SUSPENDED && !known.erased);
+                assert_eq!(read.rows.len(), frozen.count(), "{read:?}");
+            }
+            "followed" => {
+                let told = self.told.iter().map(|(shard, to)| format!("{:?}", (Shard(*shard), Pos(*to))));
+                assert_eq!(read.rows, told.collect::<Vec<_>>());
+            }
             "heads" => assert_eq!(read.rows.len(), self.sessions.len()),
             _ => {}
         }
@@ -240,6 +261,7 @@ impl ReferenceStateMachine for Model {
             mail: BTreeSet::new(),
             control: 0,
             followed: Default::default(),
+            told: BTreeMap::new(),
             books: Books::default(),
             answered: Answered::Nothing,
         };
@@ -266,6 +288,8 @@ impl ReferenceStateMachine for Model {
             4 => drawing(0..NODES, shard.clone()).prop_map(Step::Draw),
             1 => (0..NODES).prop_map(|node| Step::Take { node }),
             1 => any::<bool>().prop_map(|late| Step::Control { late }),
+            2 => (shard.clone(), 0..9_u64).prop_map(|(shard, to)| Step::Told { shard, to }),
+            1 => Just(Step::Gone),
             1 => (shard, any::<bool>()).prop_map(|(shard, late)| Step::Follow { shard, late }),
         ]
         .boxed()
@@ -304,6 +328,15 @@ impl ReferenceStateMachine for Model {
             Step::Control { .. } => {
                 model.control += 1;
                 Answered::Number(model.control.cast_signed())
+            }
+            Step::Told { shard, to } => {
+                let at = model.told.entry(*shard).or_default();
+                *at = (*at).max(*to);
+                Answered::Nothing
+            }
+            Step::Gone => {
+                model.told.clear();
+                Answered::Nothing
             }
             Step::Follow { shard, late } => {
                 let at = &mut model.followed[usize::from(*shard)];

@@ -18,7 +18,7 @@ use data::postgres::{Options as PostgresOptions, PostgresStore};
 use data::sqlite::{Options, SqliteStore};
 use data::store::{Batch, Claim, ControlAnswer, Drawn, Forget, HoldingRow, Store, View};
 use domain::clock::{Clock, SystemClock, Timestamp};
-use domain::id::{Epoch, Shard};
+use domain::id::{Epoch, Pos, Shard};
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use tokio::runtime::Runtime;
@@ -144,6 +144,22 @@ impl Stores {
                     ControlAnswer::Moved { now } => Answered::Moved(now.0),
                 }
             }
+            Step::Told { .. } | Step::Gone | Step::Follow { .. } => self.follow(store, step).await,
+        }
+    }
+}
+
+impl Stores {
+    async fn follow(&self, store: &Arc<dyn Store>, step: &Step) -> Answered {
+        match step {
+            Step::Told { shard, to } => {
+                store.follow(reads::FOLLOWER, &[(Shard(*shard), Pos(*to))]).await.unwrap();
+                Answered::Nothing
+            }
+            Step::Gone => {
+                store.unfollow(reads::FOLLOWER).await.unwrap();
+                Answered::Nothing
+            }
             Step::Follow { shard, late } => {
                 let from = self.before.followed[usize::from(*shard)].saturating_sub(u64::from(*late));
                 let mut all = true;
@@ -152,11 +168,10 @@ impl Stores {
                 }
                 Answered::Number(i64::from(all))
             }
+            _ => unreachable!("it follows nothing"),
         }
     }
-}
 
-impl Stores {
     async fn draw(&self, store: &Arc<dyn Store>, drawing: &Drawing) -> Answered {
         let drawn = store.draw(rows::draw(&self.before, drawing)).await.unwrap();
         let Drawn { granted, drawn, reserved, spent, gave, fenced } = drawn;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use data::store::{DueBy, DueCursor, DueRow, HeadFilter, HistoryFrom, ResultFilter, SpendFilter, Store, View};
 use domain::clock::Timestamp;
+use domain::control::Scope;
 use domain::id::{Digest, Pos, Shard};
 use domain::session::Phase;
 
@@ -18,6 +19,9 @@ pub(crate) struct Read {
     pub(crate) name: String,
     pub(crate) rows: Vec<String>,
 }
+
+/// Who follows from outside.
+pub(crate) const FOLLOWER: &str = "webhook:office@3";
 
 struct Reads(Vec<Read>);
 
@@ -43,6 +47,7 @@ pub(crate) async fn all(store: &Arc<dyn Store>, model: &Model) -> Vec<Read> {
         reads.add("some leaves", store.leaves(shard, Pos(1), 1).await.unwrap());
     }
     reads.add("standing", store.standing(&[window()]).await.unwrap());
+    reads.add("followed", store.followed(FOLLOWER).await.unwrap());
     reads.add("inbox", store.inbox().await.unwrap());
     for (now, limit) in [(0, 100), (60, 100), (0, 2)] {
         reads.add("recall", store.recall(&agent(0), Timestamp(now), limit).await.unwrap());
@@ -94,6 +99,19 @@ async fn heads(store: &Arc<dyn Store>, reads: &mut Reads) {
         reads.add("some heads", store.heads(&filter).await.unwrap());
     }
     reads.add("counts", store.counts().await.unwrap());
+    let (mut frozen, mut after) = (Vec::new(), None);
+    loop {
+        let filter = HeadFilter { frozen: Some(Scope::All), after, limit: Some(2), ..Default::default() };
+        let page = store.heads(&filter).await.unwrap();
+        after = page.last().map(|row| row.session);
+        frozen.extend(page);
+        if after.is_none() {
+            break;
+        }
+    }
+    reads.add("frozen", frozen);
+    let other = HeadFilter { frozen: Some(Scope::Agent { agent: agent(0) }), ..Default::default() };
+    reads.add("none", store.heads(&other).await.unwrap());
 }
 
 async fn mail(store: &Arc<dyn Store>, reads: &mut Reads) {

@@ -1,13 +1,14 @@
 //! The rows that steps of the model stand for.
 
 use data::record::Envelope;
-use data::rows::{Head, HoldingDelta, InboxChange, InboxItem, InboxKey};
+use data::rows::{Head, HoldingDelta, InboxChange, InboxItem, InboxKey, frozen_words};
 use data::store::{
     BatchPart, ControlRow, Draw, HeadRow, KeyRow, LeafRow, MailRow, MemoryRow, RecordRow, ResultRow, SnapshotRow,
     SpendRow, View, ViewBatch,
 };
 use domain::budget::{Amounts, BudgetKey, Meter, Window};
 use domain::clock::Timestamp;
+use domain::control::Scope;
 use domain::event::Header;
 use domain::id::{ApprovalId, CallId, Digest, Epoch, MailId, Name, Pos, Seq, SessionId, Shard, SpanId, TraceId};
 use domain::mail::MailClass;
@@ -16,7 +17,7 @@ use domain::session::Phase;
 
 use crate::SHARDS;
 use crate::books::Drawing;
-use crate::expect::{Believed, Known, Model, Work, posted};
+use crate::expect::{Believed, Known, Model, SUSPENDED, Work, posted};
 
 /// The version of the fold that snapshots are of here.
 pub(crate) const FOLD: u32 = 7;
@@ -199,7 +200,7 @@ fn head(shard: Shard, pos: Pos, seq: Seq, work: &Work) -> HeadRow {
         key: format!("key\0{}", work.session),
         phase: phase(work.phase),
         since: Timestamp(i64::from(work.phase)),
-        waits_on: if work.phase == 1 { "a person".to_owned() } else { String::new() },
+        waits_on: if work.phase == SUSPENDED { frozen_words(&Scope::All) } else { String::new() },
         scripted: work.phase == 2,
         mode: Mode::Live,
         partition: work.session.is_multiple_of(2).then_some(u64::MAX - u64::from(work.session)),

@@ -57,12 +57,13 @@ fn a_session_that_had_ended_has_ended_again_once_it_is_resumed_unless_it_was_tol
     said.thinks(0);
     said.happen(Event::Finished { compute_ms: 0 });
     said.receive(&suspend("s-1"));
-    assert!(matches!(said.rest(), Rest::Suspended(..)));
-    said.happen(Event::Suspended { waits: Vec::new(), compute_ms: 0 });
+    assert_eq!((said.rest(), said.session.phase), (Rest::Nothing, Phase::Finished), "it is in nobody's way");
+    assert_eq!(machine::waits_on(&said.session), "suspended by person/ana");
     said.receive(&resume("r-1"));
     assert_eq!((said.session.phase, said.wants()), (Phase::Finished, vec![]));
     said.receive(&suspend("s-2"));
     said.receive(&written("m-2", "and now?"));
+    assert!(matches!(said.rest(), Rest::Suspended(..)), "now it waits");
     said.receive(&resume("r-2"));
     assert_eq!((said.session.phase, said.wants()), (Phase::Running, vec![2]));
 }
