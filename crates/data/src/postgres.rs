@@ -17,6 +17,7 @@ mod pool;
 mod read;
 mod row;
 mod statement;
+mod tls;
 mod transfer;
 mod url;
 mod view;

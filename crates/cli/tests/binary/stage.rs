@@ -231,7 +231,8 @@ impl Stage {
 
     /// What the server answers there, with the administrator's key: the body.
     pub(crate) fn get(&self, path: &str) -> String {
-        let context: Value = serde_json::from_str(&std::fs::read_to_string(self.path("context.json")).unwrap()).unwrap();
+        let context: Value =
+            serde_json::from_str(&std::fs::read_to_string(self.path("context.json")).unwrap()).unwrap();
         let host = context["url"].as_str().unwrap().trim_start_matches("http://");
         let key = context["key"].as_str().unwrap();
         let mut stream = std::net::TcpStream::connect(host).unwrap();

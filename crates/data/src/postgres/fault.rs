@@ -98,6 +98,16 @@ pub(super) fn of_connect(error: &Error, place: &str) -> StoreError {
             unusable(place, why, "GRANT the role CONNECT and CREATE on the database")
         }
         Some(_) => StoreError::Unavailable(format!("{place}: {why}")),
+        None if why.contains("does not support TLS") => unusable(
+            place,
+            why,
+            "turn `ssl` on in the server, or write sslmode=disable where nobody else is on the line",
+        ),
+        None if why.contains("certificate") => {
+            let next =
+                "name the certificate of its authority with sslrootcert=FILE, and the server as it calls itself there";
+            unusable(place, why, next)
+        }
         None if why.contains("password") => unusable(place, why, "put the password into the store's URL"),
         None => {
             StoreError::Unavailable(format!("{place}: {why}: is PostgreSQL running there, and reachable from here?"))

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{Client, Config, NoTls, Row, Socket, Statement};
 
 use crate::postgres::StoreUrl;
 use crate::postgres::fault::{Fault, of_connect};
+use crate::postgres::tls::Tls;
 
 /// What is bound to a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -68,6 +70,21 @@ pub(super) struct Line {
     prepared: Mutex<HashMap<String, Statement>>,
 }
 
+async fn open<T>(config: &Config, tls: T) -> Result<Client, tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
+    let (client, connection) = config.connect(tls).await?;
+    // Ends by itself once the client is dropped or the line is dead; whoever waits for an answer then hears of it.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to PostgreSQL ended");
+        }
+    });
+    Ok(client)
+}
+
 impl Line {
     pub(super) async fn connect(url: &StoreUrl, purpose: Purpose) -> Result<Line, Fault> {
         let place = url.to_string();
@@ -77,13 +94,11 @@ impl Line {
             config.connect_timeout(CONNECT);
         }
         let unsent = |error: &_| Fault::Unsent(of_connect(error, &place));
-        let (client, connection) = config.connect(NoTls).await.map_err(|error| unsent(&error))?;
-        // Ends by itself once the client is dropped or the line is dead; whoever waits for an answer then hears of it.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to PostgreSQL ended");
-            }
-        });
+        let client = match url.proof() {
+            None => open(&config, NoTls).await,
+            Some(proof) => open(&config, Tls::new(proof, &place).map_err(Fault::Unsent)?).await,
+        };
+        let client = client.map_err(|error| unsent(&error))?;
         let settings = format!("{SETTINGS}; {}", purpose.settings());
         client.batch_execute(&settings).await.map_err(|error| unsent(&error))?;
         Ok(Line { client, prepared: Mutex::default() })

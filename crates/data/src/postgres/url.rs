@@ -1,15 +1,19 @@
 //! Where a PostgreSQL store is: a URL that is checked once, and that never prints its password.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
+
+use crate::postgres::tls::Proof;
 
 /// Where a PostgreSQL store is. It prints as user, host, port and database, never with the password.
 #[derive(Clone)]
 pub struct StoreUrl {
     config: Config,
+    proof: Option<Proof>,
     place: String,
     with_password: bool,
 }
@@ -28,6 +32,11 @@ impl StoreUrl {
         self.with_password
     }
 
+    /// How the server proves who it is, where the line is encrypted.
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
+    }
+
     pub(super) fn config(&self) -> &Config {
         &self.config
     }
@@ -40,6 +49,7 @@ impl FromStr for StoreUrl {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(StoreUrlError("it does not begin with postgres://"));
         }
+        let (text, proof) = encrypted(text)?;
         let config: Config = text.parse().map_err(|_| StoreUrlError("it has a part or a setting that is not known"))?;
         if config.get_hosts().is_empty() {
             return Err(StoreUrlError("it names no host"));
@@ -47,13 +57,56 @@ impl FromStr for StoreUrl {
         if config.get_dbname().is_none() {
             return Err(StoreUrlError("it names no database"));
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(StoreUrlError(
-                "sslmode=require: this Ostler speaks to PostgreSQL without TLS; use a Unix socket, the same machine or a tunnel, with sslmode=disable",
-            ));
+        if proof.is_some() && config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
+            return Err(StoreUrlError("a Unix socket is not encrypted: leave sslmode out"));
         }
-        Ok(StoreUrl { place: place(&config), with_password: config.get_password().is_some(), config })
+        Ok(StoreUrl { place: place(&config), with_password: config.get_password().is_some(), config, proof })
     }
+}
+
+/// Takes out of a URL what the driver does not know: how the server proves who it is.
+fn encrypted(text: &str) -> Result<(String, Option<Proof>), StoreUrlError> {
+    let (address, settings) = text.split_once('?').unwrap_or((text, ""));
+    let (mut kept, mut mode, mut roots) = (Vec::new(), None, None);
+    for setting in settings.split('&').filter(|setting| !setting.is_empty()) {
+        match setting.split_once('=') {
+            Some(("sslmode", value)) => mode = Some(value),
+            Some(("sslrootcert", value)) => roots = Some(unescaped(value)?),
+            Some(_) | None => kept.push(setting),
+        }
+    }
+    let (word, proof) = match (mode, roots) {
+        (Some("require"), None) => ("require", Some(Proof::None)),
+        (Some("require" | "verify-full"), roots) => ("require", Some(Proof::Certificate { roots })),
+        (_, Some(_)) => return Err(StoreUrlError("sslrootcert needs sslmode=verify-full")),
+        (Some("verify-ca"), None) => {
+            return Err(StoreUrlError("sslmode=verify-ca does not look at the server's name: write verify-full"));
+        }
+        // What is encrypted only if the server likes keeps nobody out who can say that it does not.
+        (None | Some("disable" | "prefer" | "allow"), None) => ("disable", None),
+        (Some(_), None) => return Err(StoreUrlError("its sslmode is not disable, require or verify-full")),
+    };
+    let word = format!("sslmode={word}");
+    kept.push(&word);
+    Ok((format!("{address}?{}", kept.join("&")), proof))
+}
+
+/// With each `%XX` as the byte that it stands for.
+fn unescaped(text: &str) -> Result<PathBuf, StoreUrlError> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+        let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
+            return Err(StoreUrlError("its sslrootcert holds a % that is not followed by two digits"));
+        };
+        bytes.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(bytes).map(PathBuf::from).map_err(|_| StoreUrlError("its sslrootcert is not UTF-8"))
 }
 
 fn place(config: &Config) -> String {
@@ -84,13 +137,13 @@ impl fmt::Debug for StoreUrl {
 
 impl PartialEq for StoreUrl {
     fn eq(&self, other: &Self) -> bool {
-        self.config == other.config
+        self.config == other.config && self.proof == other.proof
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{StoreUrl, StoreUrlError};
+    use super::{Proof, StoreUrl, StoreUrlError};
 
     #[test]
     fn a_url_prints_without_its_password() {
@@ -104,13 +157,31 @@ mod tests {
     }
 
     #[test]
+    fn a_url_says_whether_the_line_is_encrypted_and_how_the_server_proves_who_it_is() {
+        let proof = |settings: &str| {
+            let url: StoreUrl = format!("postgres://ana@db/ostler{settings}").parse().unwrap();
+            url.proof().cloned()
+        };
+        for plain in ["", "?sslmode=disable", "?connect_timeout=3&sslmode=prefer"] {
+            assert_eq!(proof(plain), None, "{plain}");
+        }
+        assert_eq!(proof("?sslmode=require&connect_timeout=3"), Some(Proof::None));
+        assert_eq!(proof("?sslmode=verify-full"), Some(Proof::Certificate { roots: None }));
+        let roots = Some("/etc/a b.pem".into());
+        assert_eq!(proof("?sslrootcert=%2Fetc/a%20b.pem&sslmode=verify-full"), Some(Proof::Certificate { roots }));
+    }
+
+    #[test]
     fn a_url_that_cannot_be_used_is_refused_without_being_repeated() {
         let refused = |text: &str| -> StoreUrlError { text.parse::<StoreUrl>().unwrap_err() };
         for text in [
             "mysql://ana:s3cret@db/ostler",
             "postgres://ana:s3cret@db",
             "postgres:///ostler?s3cret=1",
-            "postgres://ana:s3cret@db/ostler?sslmode=require",
+            "postgres://ana:s3cret@db/ostler?sslmode=verify-ca",
+            "postgres://ana:s3cret@db/ostler?sslmode=sometimes",
+            "postgres://ana:s3cret@db/ostler?sslrootcert=s3cret.pem",
+            "postgres://ana:s3cret@%2Frun/ostler?sslmode=require",
         ] {
             let error = refused(text).to_string();
             assert!(!error.contains("s3cret"), "{error}");
