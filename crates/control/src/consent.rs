@@ -16,6 +16,7 @@ use domain::capability::CapabilityRef;
 use domain::clock::Timestamp;
 use domain::descriptor::Agent;
 use domain::id::{ApprovalId, CallId, Digest, Name};
+use domain::provenance::Provenance;
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -127,6 +128,8 @@ pub struct Need<'a> {
     pub value_usd_micros: Option<i64>,
     /// Why a person is asked.
     pub reason: String,
+    /// Where the arguments came from.
+    pub provenance: Option<&'a Provenance>,
     /// Who is asked.
     pub of: Obligation,
     /// The person on whose behalf it is.
@@ -246,6 +249,7 @@ impl Need<'_> {
             binding: self.binding,
             value_usd_micros: self.value_usd_micros,
             reason,
+            provenance: self.provenance.cloned().map(Box::new),
             by: self.of.by.clone(),
             asked_at: now,
             expires_at: now.plus_ms(self.of.expires_ms),

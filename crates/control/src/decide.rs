@@ -11,6 +11,7 @@ use domain::decision::{DecidedAt, Refusal, RefusedBy, Wait, WaitFor};
 use domain::event::Event;
 use domain::id::{ApprovalId, CallId, Digest, Name, Shard};
 use domain::principal::Principal;
+use domain::provenance::Provenance;
 use serde_json::Value;
 
 use crate::budget::ask::{self, Answer};
@@ -51,6 +52,8 @@ pub enum Want<'a> {
         value_usd_micros: Option<i64>,
         /// The most it can come to.
         worst: Amounts,
+        /// Where its arguments came from; `None`: nobody looked.
+        provenance: Option<&'a Provenance>,
     },
 }
 
@@ -289,7 +292,10 @@ fn moment<'a>(scene: &'a Scene<'_>, query: &'a Query<'_>, in_force: &InForce<'_>
         on_behalf_of,
         groups: person.map_or(&[][..], |person| &person.groups),
         spent_today: spent_today(scene, &principal.link.agent),
-        provenance: None,
+        provenance: match &query.want {
+            Want::Capability { provenance, .. } => provenance.cloned(),
+            Want::Model { .. } => None,
+        },
         using: None,
     }
 }
@@ -348,7 +354,7 @@ fn need<'a>(
     policy_set: Digest,
     (reason, of): (String, Obligation),
 ) -> Option<Need<'a>> {
-    let Want::Capability { capability, arguments, value_usd_micros, .. } = &query.want else {
+    let Want::Capability { capability, arguments, value_usd_micros, provenance, .. } = &query.want else {
         return None;
     };
     Some(Need {
@@ -358,6 +364,7 @@ fn need<'a>(
         binding: binding(query, in_force, policy_set)?,
         value_usd_micros: *value_usd_micros,
         reason,
+        provenance: *provenance,
         of,
         on_behalf_of: query.principal.on_behalf_of.as_ref(),
     })

@@ -20,6 +20,7 @@ pub mod identity;
 pub mod people;
 pub mod places;
 pub mod policy;
+pub mod provenance;
 pub mod readiness;
 pub mod registry;
 pub mod schedules;

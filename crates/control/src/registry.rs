@@ -2,12 +2,13 @@
 //! next one in its place. What must never be known here: sessions, money spent.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::budget::{BudgetKey, Subject, Zone};
 use domain::clock::Timestamp;
 use domain::control::{Applied, CapChange, ControlEvent, ControlRecord, HumanCase, KeyHolder, Kind, Scope, Webhook};
 use domain::descriptor::{Agent, Capability, Descriptor, McpServer, ModelProvider, NotCanonical};
+use domain::heard::Words;
 use domain::id::{ApprovalId, Digest, Name, Pos};
 use domain::principal::Autonomy;
 use serde_json::Value;
@@ -30,6 +31,14 @@ pub struct AgentEntry {
     pub at: Timestamp,
     /// Who applied it.
     pub by: String,
+    said: Arc<OnceLock<Words>>,
+}
+
+impl AgentEntry {
+    /// What its instructions say, taken apart once.
+    pub fn words(&self) -> &Words {
+        self.said.get_or_init(|| Words::of(self.descriptor.spec.instructions.text()))
+    }
 }
 
 /// Another applied descriptor, at its latest revision.
@@ -414,7 +423,7 @@ impl Registry {
                 let rules = Arc::new(Rules::of(&agent));
                 self.dearest_compute = self.dearest_compute.max(agent.spec.compute_usd_per_hour.0);
                 let Entry { revision, descriptor, at, by } = entry(*agent, *revision, by, at);
-                let entry = AgentEntry { revision, descriptor, rules, at, by };
+                let entry = AgentEntry { revision, descriptor, rules, at, by, said: Arc::default() };
                 self.revisions.entry((name.clone(), revision)).or_insert_with(|| entry.clone());
                 self.agents.insert(name.clone(), entry);
             }

@@ -165,6 +165,7 @@ mod tests {
             arguments,
             value_usd_micros: None,
             reason: String::new(),
+            provenance: None,
             by: "finance".parse().unwrap(),
             asked_at: Timestamp(0),
             expires_at: Timestamp(1000),

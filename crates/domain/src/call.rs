@@ -9,9 +9,11 @@ use crate::approval::{Reminder, Terms};
 use crate::budget::{Amounts, BudgetKey, Meter};
 use crate::capability::{CapabilityRef, Offer};
 use crate::clock::Timestamp;
+use crate::heard::Heard;
 use crate::id::{ApprovalId, CallId, Digest, Name};
 use crate::message::Message;
 use crate::principal::Principal;
+use crate::provenance::Provenance;
 use crate::session::OpenCall;
 
 /// What is wanted of a language model: the conversation so far and what may be used. Which model, with which
@@ -71,6 +73,8 @@ pub struct Facts {
     pub raise: Option<RaiseAsked>,
     /// How often somebody was asked anything about this call.
     pub asked: u16,
+    /// What the session heard before it.
+    pub heard: Arc<Heard>,
 }
 
 /// What a session knows of a request for more budget.
@@ -124,6 +128,9 @@ pub struct ApprovalRequest {
     pub value_usd_micros: Option<i64>,
     /// Why consent is needed, in one sentence.
     pub reason: String,
+    /// Where the arguments came from, as the gate saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Box<Provenance>>,
     /// The group whose people decide.
     pub by: Name,
     /// When it was asked.

@@ -16,6 +16,7 @@ use crate::decision::{DecidedAt, Refusal, Wait};
 use crate::id::{ApprovalId, CallId, Digest, MailId, Name, TraceId};
 use crate::message::Message;
 use crate::principal::Principal;
+use crate::provenance::Provenance;
 use crate::session::Run;
 
 /// What every intent to reach the outside carries.
@@ -117,6 +118,9 @@ pub enum Event {
         /// The consent that it uses up.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         approval: Option<ApprovalId>,
+        /// Where the arguments came from, as the gate saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provenance: Option<Box<Provenance>>,
     },
     /// The capability's outcome.
     CallAnswered {

@@ -13,6 +13,7 @@ pub mod depth;
 pub mod descriptor;
 pub mod event;
 pub mod expression;
+pub mod heard;
 pub mod id;
 pub mod mail;
 pub mod message;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::provenance::Vouches;
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +101,9 @@ pub enum Content {
         /// Whether it failed or was refused.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         error: bool,
+        /// What of it may be relied upon though the rest may not, as its capability said when it answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vouches: Option<Box<Vouches>>,
     },
     /// A provider's block that Ostler does not know: kept and sent back unchanged.
     Other {

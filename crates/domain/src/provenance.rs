@@ -56,6 +56,28 @@ impl fmt::Display for Source {
     }
 }
 
+/// What of a capability's answers may be relied upon, though a stranger may have written the rest: ids, times and
+/// amounts that its own system sets. Paths lead into the structured answer, through lists: `result.id`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vouches {
+    /// By path, the arguments that what stands there may fill.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, BTreeSet<String>>,
+    /// Paths of what a request names a record by: its title, its author.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named_by: BTreeSet<String>,
+    /// The same as `fields`, for records that the request names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub when_named: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Vouches {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.when_named.is_empty()
+    }
+}
+
 /// Where the arguments of one call came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
@@ -65,6 +87,9 @@ pub struct Provenance {
     /// The names of the arguments that steer the effect and that nobody who may vouches for.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unvouched: BTreeSet<String>,
+    /// Whether a request or the descriptor names any of what steers the effect.
+    #[serde(default)]
+    pub requested: bool,
     /// Whether text that a stranger may have written entered the session before this call.
     #[serde(default)]
     pub tainted: bool,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use attached::{Attached, Called, RESULTS_KEPT, Run, extend};
+pub use attached::{Attached, Called, Given, RESULTS_KEPT, Run, extend};
 
 use crate::approval::{Poll, Reminder};
 use crate::budget::{Amounts, Hold};

@@ -57,10 +57,15 @@ fn everything() -> Vec<Value> {
         of(
             "Capability",
             json!({"server": "s", "tool": "t", "effect": "write", "value_usd": "args.a * 2",
-            "cost_usd": 0.002, "labels": ["x"], "output_trust": "trusted", "egress": false, "sensitive": ["iban", "to"]}),
+            "cost_usd": 0.002, "labels": ["x"], "output_trust": "trusted", "egress": false, "sensitive": ["iban", "to"],
+            "vouches": {"result.id": ["id"]}, "named_by": ["result.title"],
+            "vouches_when_named": {"result.guests": ["cc", "to"]}}),
         ),
-        of("McpServer", json!({"stdio": {"command": "c", "args": ["-x", ""]}, "secrets": ["A_B"], "timeout": "1m",
-            "limits": {"concurrent": 2, "queue": 0}})),
+        of(
+            "McpServer",
+            json!({"stdio": {"command": "c", "args": ["-x", ""]}, "secrets": ["A_B"], "timeout": "1m",
+            "limits": {"concurrent": 2, "queue": 0}}),
+        ),
         of("McpServer", json!({"http": {"url": "https://h/mcp?a=b"}, "timeout": "30s"})),
         of("Policy", json!({"agents": ["a"], "cedar": "forbid(principal, action, resource);"})),
         of("Policy", json!({"cedar": "// nothing"})),

@@ -9,6 +9,7 @@ use data::rows::Rows;
 use domain::call::{Ask, CapabilityAct, Facts, ModelAct};
 use domain::capability::{CapabilityRef, Offer};
 use domain::event::Event;
+use domain::heard::Heard;
 use domain::id::{CallId, SessionId};
 use domain::session::{CallKind, OpenCall, Session};
 use futures::future::BoxFuture;
@@ -29,6 +30,14 @@ pub(crate) enum Ready {
     Capability(gateway::Ticket),
 }
 
+/// What a session brings to a call.
+pub(crate) struct Known<'a> {
+    pub session: &'a Session,
+    pub offers: &'a Arc<[Offer]>,
+    /// What it heard; nothing, where a model is asked.
+    pub heard: Arc<Heard>,
+}
+
 /// What one prepared call adds to the next commit.
 pub(crate) struct Prepared {
     pub rows: Rows,
@@ -36,10 +45,11 @@ pub(crate) struct Prepared {
 }
 
 /// Asks the right door. Whatever it says is rows to commit; only `Go` leaves something to send.
-pub(crate) async fn prepare(parts: &Parts, session: &Session, offers: &Arc<[Offer]>, wanted: Wanted) -> Prepared {
+pub(crate) async fn prepare(parts: &Parts, known: &Known<'_>, wanted: Wanted) -> Prepared {
+    let Known { session, offers, .. } = known;
     match wanted {
         Wanted::Model { call, attempt } => {
-            let act = ModelAct { messages: session.messages.clone(), offers: offers.clone() };
+            let act = ModelAct { messages: session.messages.clone(), offers: Arc::clone(offers) };
             let facts = session.open.get(&call.ordinal).map(Facts::of).unwrap_or_default();
             let ask = Ask { call, attempt, principal: session.principal.clone(), act, facts };
             match parts.models.prepare(&ask).await {
@@ -47,12 +57,13 @@ pub(crate) async fn prepare(parts: &Parts, session: &Session, offers: &Arc<[Offe
                 models::Prepared::Wait(rows, _) | models::Prepared::Refuse(rows, _) => Prepared { rows, ready: None },
             }
         }
-        Wanted::Capability { call, attempt } => capability(parts, session, offers, *call, attempt).await,
+        Wanted::Capability { call, attempt } => capability(parts, known, *call, attempt).await,
     }
 }
 
-async fn capability(parts: &Parts, session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -> Prepared {
-    let Some(ask) = ask(session, offers, call, attempt) else {
+async fn capability(parts: &Parts, known: &Known<'_>, call: OpenCall, attempt: u16) -> Prepared {
+    let session = known.session;
+    let Some(ask) = ask(known, call, attempt) else {
         return Prepared { rows: Rows::default(), ready: None };
     };
     let (rows, ready) = match parts.gateway.prepare(&ask).await {
@@ -65,15 +76,15 @@ async fn capability(parts: &Parts, session: &Session, offers: &Arc<[Offer]>, cal
     Prepared { rows, ready }
 }
 
-fn ask(session: &Session, offers: &Arc<[Offer]>, call: OpenCall, attempt: u16) -> Option<Ask<CapabilityAct>> {
-    let offered: Vec<CapabilityRef> = offers.iter().map(|offer| offer.capability.clone()).collect();
+fn ask(known: &Known<'_>, call: OpenCall, attempt: u16) -> Option<Ask<CapabilityAct>> {
+    let offered: Vec<CapabilityRef> = known.offers.iter().map(|offer| offer.capability.clone()).collect();
     let resolved = call.resolves_to(&offered);
-    let facts = Facts::of(&call);
+    let facts = Facts { heard: Arc::clone(&known.heard), ..Facts::of(&call) };
     let CallKind::Capability { use_id, capability, arguments, malformed } = call.kind else {
         return None;
     };
     let act = CapabilityAct { use_id, capability: resolved.ok_or(capability), arguments, malformed };
-    Some(Ask { call: call.id, attempt, principal: session.principal.clone(), act, facts })
+    Some(Ask { call: call.id, attempt, principal: known.session.principal.clone(), act, facts })
 }
 
 /// What came of a call: the event and what it settles.

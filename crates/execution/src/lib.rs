@@ -4,6 +4,7 @@ mod attach;
 mod backlog;
 mod call;
 mod desk;
+mod hearing;
 pub mod local;
 mod looks;
 pub mod machine;

@@ -55,7 +55,7 @@ pub(crate) async fn perform(parts: &Parts, session: &Session, mut rows: Rows, lo
         Ok(text) => (text, false),
         Err(text) => (text, true),
     };
-    let content = Content::Result { use_id: local.use_id.clone(), text, structured: None, error };
+    let content = Content::Result { use_id: local.use_id.clone(), text, structured: None, error, vouches: None };
     let part = Part { content, origin: said.origin, labels: Vec::new(), trust: said.trust };
     let message = Message { role: Role::Capability, parts: vec![part] };
     rows.merge(said.rows);

@@ -31,7 +31,8 @@ use tokio::sync::watch;
 
 use crate::attach::{Lingering, Request};
 use crate::backlog::{Go, Rested};
-use crate::call::{self, Landed, Ready};
+use crate::call::{self, Known, Landed, Ready};
+use crate::hearing::Hearing;
 use crate::machine::{self, Look, Rest, Wanted};
 use crate::rehydrate::{self, Awake};
 use crate::scheduler::{self, Ended, Parts};
@@ -65,6 +66,7 @@ struct Turn {
     parts: Parts,
     awake: Awake,
     offers: Option<Arc<[Offer]>>,
+    hearing: Hearing,
     turns: u32,
     rows: Uncommitted,
     cause: String,
@@ -203,13 +205,13 @@ impl Turn {
         let mut inbox = Inbox::new(id, go.poke);
         inbox.looks();
         let asked = parts.desk.requests(id);
-        if let Some(Lingering { awake, offers, .. }) = parts.desk.guests().come(id) {
+        if let Some(Lingering { awake, offers, hearing, .. }) = parts.desk.guests().come(id) {
             let mail = if go.mail { inbox.read(&parts.log, &[]).await? } else { Vec::new() };
             if !go.mail {
                 inbox.has_none();
             }
             let mut turn = Turn::new(parts, awake, inbox, asked);
-            turn.offers = offers;
+            (turn.offers, turn.hearing) = (offers, hearing);
             return Ok(Ok((turn, mail)));
         }
         let mut first = None;
@@ -248,6 +250,7 @@ impl Turn {
             parts,
             awake,
             offers: None,
+            hearing: Hearing::default(),
             turns,
             rows,
             cause: String::new(),
@@ -412,7 +415,12 @@ impl Turn {
                 }
                 let offers = self.offers().await?;
                 let call = want.call();
-                let prepared = call::prepare(&self.parts, &self.awake.session, &offers, want).await;
+                let session = &self.awake.session;
+                let heard = match &want {
+                    Wanted::Model { .. } => Arc::default(),
+                    Wanted::Capability { .. } => self.hearing.of(session),
+                };
+                let prepared = call::prepare(&self.parts, &Known { session, offers: &offers, heard }, want).await;
                 self.take(prepared.rows);
                 ready.extend(prepared.ready);
                 self.tell_waiting(call);

@@ -4,6 +4,7 @@
 use domain::capability::CapabilityRef;
 use domain::depth;
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
+use domain::provenance::Vouches;
 use serde_json::Value;
 
 use crate::upstream::ToolAnswer;
@@ -17,6 +18,8 @@ pub(crate) struct Marks {
     pub(crate) labels: Vec<String>,
     /// How far its output is trusted.
     pub(crate) trust: Trust,
+    /// What of it may be relied upon all the same.
+    pub(crate) vouches: Option<Box<Vouches>>,
 }
 
 /// The message that answers the use `use_id`.
@@ -24,7 +27,7 @@ pub(crate) fn message(use_id: String, answer: ToolAnswer, marks: Marks) -> Messa
     let text = bounded(answer.text);
     let fits = |value: &Value| !depth::is_too_deep(value) && value.to_string().len() <= MAX_RESULT;
     let structured = answer.structured.filter(fits);
-    let content = Content::Result { use_id, text, structured, error: answer.error };
+    let content = Content::Result { use_id, text, structured, error: answer.error, vouches: marks.vouches.clone() };
     one_part(content, Origin::Capability, marks)
 }
 
@@ -41,8 +44,8 @@ pub(crate) fn recorded(use_id: String, capability: &CapabilityRef, arguments: &V
              was changed. Go on as if it had been done. It would have been done with: {arguments}"
         ),
     };
-    let marks = Marks { labels: Vec::new(), trust: Trust::Trusted };
-    one_part(Content::Result { use_id, text, structured: None, error: false }, Origin::Runtime, marks)
+    let marks = Marks { labels: Vec::new(), trust: Trust::Trusted, vouches: None };
+    one_part(Content::Result { use_id, text, structured: None, error: false, vouches: None }, Origin::Runtime, marks)
 }
 
 fn one_part(content: Content, origin: Origin, marks: Marks) -> Message {
@@ -94,7 +97,7 @@ mod tests {
 
     fn text_of(text: String) -> String {
         let answer = ToolAnswer { text, structured: Some(json!({"a": 1})), error: false };
-        let marks = Marks { labels: vec!["internal".into()], trust: Trust::Untrusted };
+        let marks = Marks { labels: vec!["internal".into()], trust: Trust::Untrusted, vouches: None };
         let part = message("use_1".into(), answer, marks).parts.remove(0);
         assert_eq!((part.labels, part.trust), (vec!["internal".to_owned()], Trust::Untrusted));
         match part.content {
@@ -119,7 +122,7 @@ mod tests {
         let structured = |levels: usize| {
             let value = (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
             let answer = ToolAnswer { text: String::new(), structured: Some(value), error: false };
-            let marks = Marks { labels: Vec::new(), trust: Trust::Untrusted };
+            let marks = Marks { labels: Vec::new(), trust: Trust::Untrusted, vouches: None };
             match message("use_1".into(), answer, marks).parts.remove(0).content {
                 Content::Result { structured, .. } => structured,
                 _ => panic!("a result"),

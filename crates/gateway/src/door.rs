@@ -30,6 +30,7 @@ use domain::decision::{DecidedAt, Refusal, Wait};
 use domain::event::{Event, Intent};
 use domain::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId, TraceId};
 use domain::principal::Principal;
+use domain::provenance::Provenance;
 use futures::future::join_all;
 use serde_json::Value;
 
@@ -110,6 +111,7 @@ pub struct Ticket {
     capability: CapabilityRef,
     arguments: Value,
     value_usd_micros: Option<i64>,
+    provenance: Option<Box<Provenance>>,
     outside: Box<Outside>,
     trace: Option<TraceId>,
     dispatch: Dispatch,
@@ -235,6 +237,7 @@ impl Door {
             input_schema: wanted.input_schema.as_deref(),
             value_usd_micros: wanted.value_usd_micros,
             worst: wanted.worst,
+            provenance: wanted.provenance.as_deref(),
         };
         let (call, attempt, principal, facts) = (ask.call, ask.attempt, &*ask.principal, &ask.facts);
         self.0.gate.decide(registry, &Query { call, attempt, principal, facts, want })
@@ -299,7 +302,7 @@ impl Door {
         (holds, decided, approval): (Vec<Hold>, DecidedAt, Option<ApprovalId>),
     ) -> Prepared {
         let intent = intent_of(ask, &wanted, holds, decided);
-        let Wanted { capability, effect, arguments, value_usd_micros, by, .. } = wanted;
+        let Wanted { capability, effect, arguments, value_usd_micros, provenance, by, .. } = wanted;
         let arguments = Value::Object(arguments);
         rows.events.push(Event::CallRequested {
             intent: intent.clone(),
@@ -308,11 +311,14 @@ impl Door {
             effect,
             value_usd_micros,
             approval,
+            provenance: provenance.clone(),
         });
         let use_id = ask.act.use_id.clone();
         match by {
             By::Server(outside) => {
-                let (intent, facts) = (Box::new(intent), Box::new(ask.facts.clone()));
+                // What was heard was looked at: who goes on hearing does not copy it for a call under way.
+                let facts = Facts { heard: Arc::default(), ..ask.facts.clone() };
+                let (intent, facts) = (Box::new(intent), Box::new(facts));
                 let (principal, trace) = (Arc::clone(&ask.principal), None);
                 let dispatch = self.0.gate.dispatch(&principal);
                 Prepared::Go(
@@ -325,6 +331,7 @@ impl Door {
                         capability,
                         arguments,
                         value_usd_micros,
+                        provenance,
                         outside,
                         trace,
                         dispatch,

@@ -27,8 +27,13 @@ fn agent(contents: Vec<Content>) -> Message {
 
 fn results(results: &[(&str, &str, bool)]) -> Message {
     let result = |(use_id, text, error): &(&str, &str, bool)| {
-        let content =
-            Content::Result { use_id: (*use_id).to_owned(), text: (*text).to_owned(), structured: None, error: *error };
+        let content = Content::Result {
+            use_id: (*use_id).to_owned(),
+            text: (*text).to_owned(),
+            structured: None,
+            error: *error,
+            vouches: None,
+        };
         part(content, Origin::Capability)
     };
     Message { role: Role::Capability, parts: results.iter().map(result).collect() }

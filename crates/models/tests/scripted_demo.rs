@@ -78,7 +78,7 @@ fn wanted(content: &Content) -> Option<(String, String, Value)> {
 
 fn result(use_id: &str, answer: Result<Value, String>) -> Part {
     let (text, error) = answer.map_or_else(|refused| (refused, true), |value| (value.to_string(), false));
-    let content = Content::Result { use_id: use_id.to_owned(), text, structured: None, error };
+    let content = Content::Result { use_id: use_id.to_owned(), text, structured: None, error, vouches: None };
     Part { content, origin: Origin::Capability, labels: Vec::new(), trust: Trust::Untrusted }
 }
 

@@ -135,6 +135,7 @@ fn request(
         binding,
         value_usd_micros: (meter == domain::budget::Meter::UsdMicros).then_some(amount),
         reason,
+        provenance: None,
         by: in_force.owner().clone(),
         asked_at: scene.now,
         expires_at: scene.now.plus_ms(in_force.obligation().expires_ms).min(spent.ends),

@@ -28,6 +28,7 @@ fn decide(house: &House, facts: &Facts) -> Verdict {
         input_schema: Some(&draft.input_schema),
         value_usd_micros: draft.value,
         worst: WORST,
+        provenance: None,
     };
     let call = CallId { session: principal.link.session, ordinal: 1 };
     house.gate.decide(&house.gate.registry(), &Query { call, attempt: 1, principal: &principal, facts, want })
@@ -162,8 +163,15 @@ async fn in_doubt() -> (House, CallId) {
     };
     let (capability, arguments, effect) = (draft.capability, draft.arguments, Effect::Write);
     let value_usd_micros = draft.value;
-    let mut rows =
-        Rows::of(Event::CallRequested { intent, capability, arguments, effect, value_usd_micros, approval: None });
+    let mut rows = Rows::of(Event::CallRequested {
+        intent,
+        capability,
+        arguments,
+        effect,
+        value_usd_micros,
+        approval: None,
+        provenance: None,
+    });
     let outcome = CallOutcome::Unknown { error: "no answer".to_owned() };
     rows.events.push(Event::CallAnswered { call, attempt: 2, outcome, settlement: Settlement::default() });
     rows.inbox.push(InboxChange::Open(InboxItem {

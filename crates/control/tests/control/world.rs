@@ -116,6 +116,7 @@ impl Draft {
             input_schema: Some(&self.input_schema),
             value_usd_micros: self.value,
             worst: Amounts { usd_micros: 2000, calls: 1, external_actions: 1, ..Amounts::default() },
+            provenance: None,
         }
     }
 }

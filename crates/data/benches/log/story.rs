@@ -116,7 +116,8 @@ pub(crate) fn call(session: SessionId, ordinal: u32, said: &mut Said, words: Wor
 
 pub(crate) fn answer(session: SessionId, ordinal: u32, said: &mut Said, words: Words, bytes: usize) -> Event {
     let text = said.bytes(words, bytes);
-    let content = Content::Result { use_id: format!("toolu_{ordinal}"), text, structured: None, error: false };
+    let content =
+        Content::Result { use_id: format!("toolu_{ordinal}"), text, structured: None, error: false, vouches: None };
     let part = Part { content, origin: Origin::Capability, labels: Vec::new(), trust: Trust::Untrusted };
     let message = Message { role: Role::Capability, parts: vec![part] };
     Event::CallAnswered {
@@ -154,5 +155,6 @@ fn intent(session: SessionId, ordinal: u32, said: &mut Said, words: Words, bytes
         effect: Effect::Read,
         value_usd_micros: None,
         approval: None,
+        provenance: None,
     }
 }

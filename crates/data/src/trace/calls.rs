@@ -99,7 +99,8 @@ impl CapabilityCall {
     }
 
     pub(super) fn requested(&mut self, at: Timestamp, event: &Event) {
-        let Event::CallRequested { intent, capability, arguments, effect, value_usd_micros, approval } = event else {
+        let Event::CallRequested { intent, capability, arguments, effect, value_usd_micros, approval, .. } = event
+        else {
             return;
         };
         self.state = State::InFlight;

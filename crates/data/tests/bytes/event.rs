@@ -2,7 +2,7 @@
 
 use domain::approval::Reminder;
 use domain::budget::{BudgetKey, Hold, Meter, Subject, Window};
-use domain::call::{CallOutcome, Settlement, Stop};
+use domain::call::{ApprovalRequest, CallOutcome, Settlement, Stop};
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
 use domain::control::Scope;
@@ -10,6 +10,7 @@ use domain::decision::{RefusedBy, Wait, WaitFor};
 use domain::event::{Event, Intent, Resolution};
 use domain::id::{SessionId, TraceId};
 use domain::message::{Content, Message, Origin, Part, Role, Trust};
+use domain::provenance::{Provenance, Source, Vouches};
 use domain::session::Run;
 use serde_json::json;
 
@@ -142,6 +143,45 @@ pub(crate) fn added() -> Vec<Event> {
     all
 }
 
+/// What is said since the gate knows where arguments come from.
+pub(crate) fn of_origins() -> Vec<Event> {
+    let vouches = Vouches {
+        fields: [("result.id".to_owned(), ["id".to_owned()].into())].into(),
+        named_by: ["result.title".to_owned()].into(),
+        when_named: [("result.by".to_owned(), ["to".to_owned()].into())].into(),
+    };
+    let mut message = result(false, Origin::Capability);
+    if let Content::Result { vouches: of, .. } = &mut message.parts[0].content {
+        *of = Some(Box::new(vouches));
+    }
+    let provenance = Provenance {
+        arguments: [("to.0".to_owned(), Source::ALL.into()), ("amount".to_owned(), [Source::Model].into())].into(),
+        unvouched: ["amount".to_owned()].into(),
+        requested: true,
+        tainted: true,
+        labels: ["internal".to_owned()].into(),
+    };
+    let request = ApprovalRequest { provenance: Some(Box::new(provenance.clone())), ..request() };
+    vec![
+        Event::CallRequested {
+            intent: plain_intent(),
+            capability: email(),
+            arguments: json!({"to": ["a@b.example"], "amount": 3}),
+            effect: Effect::Write,
+            value_usd_micros: None,
+            approval: None,
+            provenance: Some(Box::new(provenance)),
+        },
+        Event::CallAnswered {
+            call: call(),
+            attempt: 1,
+            outcome: CallOutcome::Answered { message, stop: None },
+            settlement: Settlement::default(),
+        },
+        Event::ApprovalRequested { request, decided: plain_intent().decided },
+    ]
+}
+
 fn part(content: Content, origin: Origin, trust: Trust) -> Part {
     Part { content, origin, labels: Vec::new(), trust }
 }
@@ -199,7 +239,8 @@ fn reply() -> Message {
 
 fn result(error: bool, origin: Origin) -> Message {
     let structured = (!error).then(|| json!({"draft": 3}));
-    let content = Content::Result { use_id: "toolu_1".to_owned(), text: "drafted".to_owned(), structured, error };
+    let content =
+        Content::Result { use_id: "toolu_1".to_owned(), text: "drafted".to_owned(), structured, error, vouches: None };
     let labels = vec!["finance".to_owned()];
     Message { role: Role::Capability, parts: vec![Part { labels, ..part(content, origin, Trust::Untrusted) }] }
 }
@@ -246,6 +287,7 @@ fn capability() -> Vec<Event> {
         effect,
         value_usd_micros,
         approval,
+        provenance: None,
     };
     vec![
         requested(Effect::Write, Some(4_180_100_000), Some(approval())),
@@ -259,6 +301,7 @@ fn capability() -> Vec<Event> {
             effect: Effect::Idempotent,
             value_usd_micros: None,
             approval: None,
+            provenance: None,
         },
         answered(Origin::Capability, false),
         answered(Origin::Memory, false),

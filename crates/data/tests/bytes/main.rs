@@ -59,6 +59,7 @@ fn every_event_is_written_as_it_always_was() {
     check(&by_kind("event", "kind", event::examples()));
     check(&by_kind("event.added", "kind", event::added()));
     check(&by_kind("event.budget", "kind", event::of_budgets()));
+    check(&by_kind("event.origins", "kind", event::of_origins()));
 }
 
 #[test]
@@ -111,6 +112,7 @@ fn write_missing_files() {
     write_missing(&by_kind("event", "kind", event::examples()));
     write_missing(&by_kind("event.added", "kind", event::added()));
     write_missing(&by_kind("event.budget", "kind", event::of_budgets()));
+    write_missing(&by_kind("event.origins", "kind", event::of_origins()));
     write_missing(&by_kind("control", "kind", control::examples()));
     write_missing(&by_kind("mail", "mail", mail::examples()));
     write_missing(&Examples::from([("envelope".to_owned(), part::envelopes())]));

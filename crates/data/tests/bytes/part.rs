@@ -133,6 +133,7 @@ pub(crate) fn request() -> ApprovalRequest {
         },
         value_usd_micros: Some(4_180_100_000),
         reason: "a write above 1,000 USD".to_owned(),
+        provenance: None,
         by: name("finance-platform"),
         asked_at: AT,
         expires_at: AT.plus_ms(3_600_000),

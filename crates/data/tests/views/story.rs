@@ -123,6 +123,7 @@ impl Story {
             effect: if approval.is_some() { Effect::Write } else { Effect::Read },
             value_usd_micros: approval.map(|_| 4_180_000_000),
             approval: approval.map(|round| self.approval(ordinal, round)),
+            provenance: None,
         }
     }
 
@@ -154,6 +155,7 @@ impl Story {
                 },
                 value_usd_micros: Some(4_180_000_000),
                 reason: "it is worth more than $1000.00".to_owned(),
+                provenance: None,
                 by: name("finance-platform"),
                 asked_at: Timestamp(START + 3_000),
                 expires_at: Timestamp(START + 86_400_000),
@@ -286,7 +288,13 @@ pub(crate) fn model_settlement() -> Settlement {
 
 pub(crate) fn returned(ordinal: u32, text: &str, trust: Trust) -> CallOutcome {
     let structured = serde_json::from_str(text).ok();
-    let content = Content::Result { use_id: format!("use-{ordinal}"), text: text.to_owned(), structured, error: false };
+    let content = Content::Result {
+        use_id: format!("use-{ordinal}"),
+        text: text.to_owned(),
+        structured,
+        error: false,
+        vouches: None,
+    };
     let part = Part { content, origin: Origin::Capability, labels: vec!["finance".to_owned()], trust };
     CallOutcome::Answered { message: Message { role: Role::Capability, parts: vec![part] }, stop: None }
 }

@@ -1,6 +1,6 @@
 //! `kind: Capability`: one thing that can be done through an MCP server, what it changes and what it is worth.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::expression::Expression;
 use crate::id::Name;
 use crate::message::Trust;
 use crate::money::UsdMicros;
+use crate::provenance::Vouches;
 
 /// A valid capability.
 pub type Capability = Resource<CapabilitySpec>;
@@ -39,6 +40,8 @@ pub struct CapabilitySpec {
     pub egress: bool,
     /// The arguments that steer the effect: to whom, where, how much, which. `None`: all of them.
     pub sensitive: Option<BTreeSet<String>>,
+    /// What of its answers may be relied upon though the rest may not.
+    pub vouches: Vouches,
 }
 
 impl CapabilitySpec {
@@ -99,6 +102,14 @@ const SENSITIVE: Field<Vec<Word>> = Field::new(
     "sensitive",
     "The arguments that steer its effect: to whom, where, how much, which one. Absent: all; []: none.",
 );
+const VOUCHES: Field<BTreeMap<String, Vec<Word>>> = Field::new(
+    "vouches",
+    "Parts of its answers that may be relied upon though the rest may not: by path, the arguments that they may fill.",
+);
+const NAMED_BY: Field<Vec<Word>> =
+    Field::new("named_by", "Paths of its answers by which a request names a record: a title, an author.");
+const WHEN_NAMED: Field<BTreeMap<String, Vec<Word>>> =
+    Field::new("vouches_when_named", "The same as vouches, for those records that the request names.");
 const FIELDS: Mapping = Mapping {
     rows: &[
         SERVER.row(),
@@ -110,6 +121,9 @@ const FIELDS: Mapping = Mapping {
         TRUST.row(),
         EGRESS.row(),
         SENSITIVE.row(),
+        VOUCHES.row(),
+        NAMED_BY.row(),
+        WHEN_NAMED.row(),
     ],
     not_yet: &["undo"],
 };
@@ -126,6 +140,9 @@ impl Shape for CapabilitySpec {
         let trust = fields.optional(&TRUST, reading);
         let egress = fields.optional(&EGRESS, reading);
         let sensitive = fields.optional(&SENSITIVE, reading);
+        let vouches = fields.optional(&VOUCHES, reading);
+        let named_by = fields.optional(&NAMED_BY, reading);
+        let when_named = fields.optional(&WHEN_NAMED, reading);
         let effect = effect?.map_or(Effect::Irreversible, |Chosen(effect)| effect);
         Some(CapabilitySpec {
             server: server?,
@@ -137,12 +154,18 @@ impl Shape for CapabilitySpec {
             output_trust: trust?.map_or(Trust::Untrusted, |Chosen(trust)| trust),
             egress: egress?.map_or(effect.changes_something(), |Truth(egress)| egress),
             sensitive: sensitive?.map(|names| names.into_iter().map(|Word(name)| name).collect()),
+            vouches: Vouches {
+                fields: paths(vouches?),
+                named_by: named_by?.unwrap_or_default().into_iter().map(|Word(path)| path).collect(),
+                when_named: paths(when_named?),
+            },
         })
     }
 
     fn write(&self) -> Value {
         let labels: Vec<_> = self.labels.iter().cloned().map(Word).collect();
         let sensitive = self.sensitive.as_ref().map(|names| names.iter().cloned().map(Word).collect::<Vec<_>>());
+        let named_by: Vec<_> = self.vouches.named_by.iter().cloned().map(Word).collect();
         // What follows from the effect is not written: a descriptor that says nothing of it stays the revision it is.
         let egress = (self.egress != self.effect.changes_something()).then_some(Truth(self.egress));
         Writer::default()
@@ -155,12 +178,26 @@ impl Shape for CapabilitySpec {
             .put(&TRUST, &Chosen(self.output_trust))
             .put_some(&EGRESS, egress.as_ref())
             .put_some(&SENSITIVE, sensitive.as_ref())
+            .put_some(&VOUCHES, written(&self.vouches.fields).as_ref())
+            .put_some(&NAMED_BY, (!named_by.is_empty()).then_some(&named_by))
+            .put_some(&WHEN_NAMED, written(&self.vouches.when_named).as_ref())
             .done()
     }
 
     fn schema() -> Value {
         FIELDS.schema()
     }
+}
+
+fn paths(read: Option<BTreeMap<String, Vec<Word>>>) -> BTreeMap<String, BTreeSet<String>> {
+    let names = |names: Vec<Word>| names.into_iter().map(|Word(name)| name).collect();
+    read.unwrap_or_default().into_iter().map(|(path, arguments)| (path, names(arguments))).collect()
+}
+
+fn written(paths: &BTreeMap<String, BTreeSet<String>>) -> Option<BTreeMap<String, Vec<Word>>> {
+    let names = |names: &BTreeSet<String>| names.iter().cloned().map(Word).collect();
+    let written = paths.iter().map(|(path, arguments)| (path.clone(), names(arguments))).collect();
+    (!paths.is_empty()).then_some(written)
 }
 
 impl Spec for CapabilitySpec {

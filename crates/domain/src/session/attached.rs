@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::decision::RefusedBy;
 use crate::event::Event;
 use crate::id::{CallId, Digest};
-use crate::message::{Message, Part};
+use crate::message::{Message, Origin, Part};
 
 /// How many results that nobody was told are kept.
 pub const RESULTS_KEPT: usize = 256;
@@ -42,6 +42,24 @@ pub struct Attached {
     pub asked: Option<u32>,
     /// Capability calls that it was not told the end of, by ordinal.
     pub calls: BTreeMap<u32, Called>,
+    /// What its client was given through this door, in order: what the session heard of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Arc<Given>>,
+    /// Whether more was given than is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_dropped: bool,
+}
+
+/// How many results that a client was given are kept.
+const GIVEN_KEPT: usize = 512;
+
+/// A result that a client was given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Given {
+    /// What it was asked with.
+    pub arguments: Value,
+    /// The result.
+    pub part: Part,
 }
 
 /// A capability call that a client was not told the end of.
@@ -172,9 +190,17 @@ impl Session {
         }
     }
 
-    /// The end of a client's call, kept until it is told.
-    pub(super) fn keep(&mut self, call: CallId, part: Option<Part>) {
+    /// The end of a client's call, kept until it is told; what it says is heard from then on.
+    pub(super) fn keep(&mut self, call: CallId, ended: Option<OpenCall>, part: Option<Part>) {
         let Some(attached) = &mut self.attached else { return };
+        if let (Some(OpenCall { kind: CallKind::Capability { arguments, .. }, .. }), Some(part)) = (ended, &part)
+            && part.origin != Origin::Runtime
+        {
+            attached.given_dropped |= attached.given.len() >= GIVEN_KEPT;
+            if !attached.given_dropped {
+                attached.given.push(Arc::new(Given { arguments, part: part.clone() }));
+            }
+        }
         if let Some(called) = attached.calls.get_mut(&call.ordinal) {
             called.result = part;
         }

@@ -286,7 +286,7 @@ impl Session {
         let Some(OpenCall { kind: CallKind::Capability { use_id, .. }, .. }) = self.open.get(&call.ordinal) else {
             return;
         };
-        let content = Content::Result { use_id: use_id.clone(), text, structured: None, error };
+        let content = Content::Result { use_id: use_id.clone(), text, structured: None, error, vouches: None };
         let part = Part { content, origin, labels: Vec::new(), trust: Trust::Trusted };
         self.close(call, Some(part));
     }
@@ -294,7 +294,7 @@ impl Session {
     fn close(&mut self, call: CallId, part: Option<Part>) {
         let open = self.open.remove(&call.ordinal);
         if self.attached.is_some() {
-            self.keep(call, part);
+            self.keep(call, open, part);
         } else if open.is_some()
             && let Some(part) = part
         {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::capability::Offer;
 use domain::id::SessionId;
 
+use crate::hearing::Hearing;
 use crate::rehydrate::Awake;
 
 /// How long one lingers after its last request, in milliseconds.
@@ -20,6 +21,7 @@ const MOST_BYTES: usize = 24 << 20;
 pub(crate) struct Lingering {
     pub awake: Awake,
     pub offers: Option<Arc<[Offer]>>,
+    pub hearing: Hearing,
     /// About how much memory it takes, in bytes.
     pub bytes: usize,
 }

@@ -388,9 +388,9 @@ impl Turn {
         let now_ms = self.monotonic_ms();
         let bytes = self.awake.session.messages.iter().map(|message| weight(message)).sum();
         let (id, desk) = (session.id, self.parts.desk.clone());
-        let Turn { mut awake, offers, parts, .. } = self;
+        let Turn { mut awake, offers, hearing, parts, .. } = self;
         awake.keep_snapshot(&parts.log);
-        desk.guests().linger(id, Lingering { awake, offers, bytes }, now_ms);
+        desk.guests().linger(id, Lingering { awake, offers, hearing, bytes }, now_ms);
     }
 }
 

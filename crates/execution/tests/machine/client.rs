@@ -147,8 +147,15 @@ fn same(session: &Session) -> Option<u32> {
 fn requested(session: &mut Session, call: CallId, effect: Effect) {
     let capability = "mcp://gateway/draft".parse().unwrap();
     let (arguments, value_usd_micros, approval) = (json!({"a": 1}), None, None);
-    let event =
-        Event::CallRequested { intent: intent(call), capability, arguments, effect, value_usd_micros, approval };
+    let event = Event::CallRequested {
+        intent: intent(call),
+        capability,
+        arguments,
+        effect,
+        value_usd_micros,
+        approval,
+        provenance: None,
+    };
     session.apply(&event, Timestamp(5));
 }
 
@@ -162,7 +169,13 @@ fn a_call_that_waits_or_was_not_told_is_the_same_call_when_it_is_made_again() {
     assert_eq!((same(&session), session.next_ordinal), (Some(call.ordinal), call.ordinal + 1));
     assert!(matches!(machine::rest(&session, 60), Rest::Suspended(..)));
     requested(&mut session, call, Effect::Write);
-    let content = Content::Result { use_id: "u".to_owned(), text: "done".to_owned(), structured: None, error: false };
+    let content = Content::Result {
+        use_id: "u".to_owned(),
+        text: "done".to_owned(),
+        structured: None,
+        error: false,
+        vouches: None,
+    };
     let part = Part { content, origin: Origin::Capability, labels: Vec::new(), trust: Trust::Trusted };
     let outcome = CallOutcome::Answered { message: Message { role: Role::Capability, parts: vec![part] }, stop: None };
     session.apply(&Event::CallAnswered { call, attempt: 1, outcome, settlement: Settlement::default() }, Timestamp(6));

@@ -190,12 +190,18 @@ impl Said {
             effect,
             value_usd_micros: None,
             approval: None,
+            provenance: None,
         });
     }
 
     pub(crate) fn answers(&mut self, ordinal: u32, use_id: &str) {
-        let content =
-            Content::Result { use_id: use_id.to_owned(), text: "done".to_owned(), structured: None, error: false };
+        let content = Content::Result {
+            use_id: use_id.to_owned(),
+            text: "done".to_owned(),
+            structured: None,
+            error: false,
+            vouches: None,
+        };
         let message = Message { role: Role::Capability, parts: vec![part(content)] };
         let outcome = CallOutcome::Answered { message, stop: None };
         self.happen(Event::CallAnswered {
@@ -228,6 +234,7 @@ impl Said {
             binding: Binding { arguments: digest, schema: digest, policy_set: digest, revision: digest },
             value_usd_micros: None,
             reason: "It is a write.".to_owned(),
+            provenance: None,
             by: "finance".parse().unwrap(),
             asked_at: self.now,
             expires_at: EXPIRES,

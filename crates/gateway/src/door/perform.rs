@@ -60,17 +60,17 @@ impl Ticket {
     /// What the gate was asked, to be asked again.
     fn query(&self) -> Query<'_> {
         let Intent { call, attempt, arguments_hash, schema_hash, worst, .. } = *self.intent;
-        let Ticket { capability, arguments, value_usd_micros, .. } = self;
-        let (effect, value_usd_micros) = (self.effect(), *value_usd_micros);
+        let Ticket { capability, arguments, value_usd_micros, provenance, .. } = self;
         let want = Want::Capability {
             capability,
-            effect,
+            effect: self.effect(),
             arguments,
             arguments_hash,
             schema_hash,
             input_schema: None,
-            value_usd_micros,
+            value_usd_micros: *value_usd_micros,
             worst,
+            provenance: provenance.as_deref(),
         };
         Query { call, attempt, principal: &self.principal, facts: &self.facts, want }
     }
@@ -204,7 +204,8 @@ fn came_to(capability: &Capability, use_id: String, outcome: Outcome) -> (CallOu
     let (name, spec) = (&capability.metadata.name, &capability.spec);
     match outcome {
         Outcome::Answered(answered) => {
-            let marks = Marks { labels: spec.labels.clone(), trust: spec.output_trust };
+            let vouches = (!spec.vouches.is_empty()).then(|| Box::new(spec.vouches.clone()));
+            let marks = Marks { labels: spec.labels.clone(), trust: spec.output_trust, vouches };
             let message = answer::message(use_id, answered, marks);
             (CallOutcome::Answered { message, stop: None }, price(capability))
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use control::Registry;
+use control::{Registry, provenance};
 use domain::budget::Amounts;
 use domain::call::{ApprovalRequest, Ask, CapabilityAct};
 use domain::capability::{CapabilityRef, Effect};
@@ -11,6 +11,7 @@ use domain::decision::Refusal;
 use domain::descriptor::{Capability, Memory, Places};
 use domain::id::Digest;
 use domain::principal::Principal;
+use domain::provenance::Provenance;
 use serde_json::{Map, Value};
 
 use super::{Door, perform, refusal};
@@ -28,7 +29,28 @@ pub(super) struct Wanted {
     pub(super) input_schema: Option<Arc<Value>>,
     pub(super) value_usd_micros: Option<i64>,
     pub(super) worst: Amounts,
+    pub(super) provenance: Option<Box<Provenance>>,
     pub(super) by: By,
+}
+
+impl Wanted {
+    /// Looks where its arguments came from.
+    fn traced(mut self, registry: &Registry, ask: &Ask<CapabilityAct>) -> Self {
+        let link = &ask.principal.link;
+        let Some(entry) = registry.revision(&link.agent, link.revision) else { return self };
+        let spec = match &self.by {
+            By::Server(outside) => Some(&outside.capability.spec),
+            By::Runtime { .. } => None,
+        };
+        let arguments = Value::Object(self.arguments);
+        let found = provenance::of(&ask.facts.heard, entry.words(), spec, &arguments);
+        self.provenance = Some(Box::new(found));
+        self.arguments = match arguments {
+            Value::Object(arguments) => arguments,
+            _ => Map::new(),
+        };
+        self
+    }
 }
 
 /// Who performs a call.
@@ -61,7 +83,8 @@ impl Wanted {
     pub(super) fn unseen(capability: CapabilityRef) -> Self {
         let (effect, schema) = (Effect::Irreversible, Digest::of(b""));
         let (arguments, worst, by) = (Map::new(), Amounts::default(), By::Runtime { retention_days: None });
-        Wanted { capability, effect, arguments, schema, input_schema: None, value_usd_micros: None, worst, by }
+        let (provenance, input_schema) = (None, None);
+        Wanted { capability, effect, arguments, schema, input_schema, value_usd_micros: None, worst, provenance, by }
     }
 }
 
@@ -86,6 +109,7 @@ impl Outside {
             input_schema: None,
             value_usd_micros: request.value_usd_micros,
             worst: perform::price(&self.capability),
+            provenance: None,
             by: By::Server(Box::new(self)),
         }
     }
@@ -107,7 +131,7 @@ impl Door {
             CapabilityRef::Internal(name) => {
                 let internal = Internal::named(name).ok_or_else(|| refusal::unknown(&capability))?;
                 let retention_days = retention_days(registry, &ask.principal);
-                return Ok(inside(capability, internal, &ask.act.arguments, retention_days)?);
+                return Ok(inside(capability, internal, &ask.act.arguments, retention_days)?.traced(registry, ask));
             }
             CapabilityRef::External(name) => name,
         };
@@ -119,7 +143,7 @@ impl Door {
         let outside = Outside { capability: Arc::clone(&described.descriptor), revision, server, limits };
         let tool = match (self.0.catalog.find(&outside.server, &spec.tool).await, ask.facts.asked()) {
             (Ok(found), _) => found.tool,
-            (Err(_), Some(request)) => return Ok(outside.pending(request)),
+            (Err(_), Some(request)) => return Ok(outside.pending(request).traced(registry, ask)),
             (Err(why), None) => return Err(refusal::unavailable(&capability, &why).into()),
         };
         let schema = tool.schema.as_ref().map_err(|why| refusal::unavailable(&capability, why))?;
@@ -133,9 +157,11 @@ impl Door {
             input_schema: Some(Arc::clone(&tool.input_schema)),
             value_usd_micros: value.map(|usd| usd.0),
             worst: perform::price(&described.descriptor),
+            provenance: None,
             by: By::Server(Box::new(outside)),
             capability,
-        })
+        }
+        .traced(registry, ask))
     }
 }
 
@@ -174,6 +200,7 @@ fn inside(
         input_schema: Some(Arc::new(input_schema)),
         value_usd_micros: None,
         worst: Amounts::default(),
+        provenance: None,
         by: By::Runtime { retention_days },
     })
 }

@@ -98,7 +98,7 @@ impl<'a> Conversation<'a> {
 
 fn result_of<'a>(message: &'a Message, wanted: &str) -> Option<(&'a str, bool, Option<&'a Value>)> {
     message.parts.iter().find_map(|part| match &part.content {
-        Content::Result { use_id, text, structured, error } if use_id == wanted => {
+        Content::Result { use_id, text, structured, error, .. } if use_id == wanted => {
             Some((text.as_str(), *error, structured.as_ref()))
         }
         _ => None,

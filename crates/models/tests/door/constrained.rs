@@ -70,7 +70,8 @@ async fn what_was_used_before_is_told_in_the_same_words() {
     let (use_id, capability) = ("call_0".to_owned(), "ledger-read".to_owned());
     let wanted =
         Content::Use { use_id: use_id.clone(), capability, arguments: json!({"company": "acme"}), malformed: None };
-    let result = Content::Result { use_id, text: "4.180 €".to_owned(), structured: None, error: false };
+    let result =
+        Content::Result { use_id, text: "4.180 €".to_owned(), structured: None, error: false, vouches: None };
     let history = vec![
         hello(),
         Message { role: Role::Agent, parts: vec![part(wanted)] },

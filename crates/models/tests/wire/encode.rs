@@ -19,7 +19,7 @@ fn said(role: Role, contents: Vec<Content>) -> Arc<Message> {
 }
 
 fn result(use_id: &str, text: &str, error: bool) -> Content {
-    Content::Result { use_id: use_id.to_owned(), text: text.to_owned(), structured: None, error }
+    Content::Result { use_id: use_id.to_owned(), text: text.to_owned(), structured: None, error, vouches: None }
 }
 
 fn person(words: &str) -> Arc<Message> {

@@ -199,6 +199,7 @@ impl Walk {
             effect: Effect::Read,
             value_usd_micros: None,
             approval: None,
+            provenance: None,
         }
     }
 
@@ -229,7 +230,7 @@ fn capability() -> CapabilityRef {
 
 /// A result of so many words, as an upstream's answer is kept.
 pub(crate) fn result(use_id: String, text: String) -> Message {
-    let content = Content::Result { use_id, text, structured: None, error: false };
+    let content = Content::Result { use_id, text, structured: None, error: false, vouches: None };
     let part = Part { content, origin: Origin::Capability, labels: Vec::new(), trust: Trust::Untrusted };
     Message { role: Role::Capability, parts: vec![part] }
 }

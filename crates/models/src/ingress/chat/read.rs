@@ -76,7 +76,7 @@ fn say(message: &Value, role: &str, talk: &mut Talk) -> Read<()> {
         "user" | "system" | "developer" => openai::say_content(message, "content", Role::Person, talk),
         "tool" => {
             let (use_id, text) = (text(message, "tool_call_id")?.to_owned(), openai::words(message, "content")?);
-            talk.say(Role::Capability, Content::Result { use_id, text, structured: None, error: false })
+            talk.say(Role::Capability, Content::Result { use_id, text, structured: None, error: false, vouches: None })
         }
         other => Err(Malformed::at("role", format!("{other:?} is none: system, user, assistant or tool"))),
     }

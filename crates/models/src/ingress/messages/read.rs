@@ -107,7 +107,10 @@ fn say_result(block: &Value, talk: &mut Talk) -> Read<()> {
             Ok(())
         })?),
     }
-    talk.say(Role::Capability, Content::Result { use_id, text: texts.join("\n"), structured: None, error })?;
+    talk.say(
+        Role::Capability,
+        Content::Result { use_id, text: texts.join("\n"), structured: None, error, vouches: None },
+    )?;
     others.into_iter().try_for_each(|raw| talk.say(Role::Capability, Content::Other { raw }))
 }
 

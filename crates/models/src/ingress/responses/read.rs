@@ -99,7 +99,7 @@ fn say(item: &Value, talk: &mut Talk) -> Read<()> {
 
 fn say_result(item: &Value, talk: &mut Talk) -> Read<()> {
     let (use_id, text) = (text(item, "call_id")?.to_owned(), openai::words(item, "output")?);
-    talk.say(Role::Capability, Content::Result { use_id, text, structured: None, error: false })?;
+    talk.say(Role::Capability, Content::Result { use_id, text, structured: None, error: false, vouches: None })?;
     let others = item["output"].as_array().into_iter().flatten().filter(|part| openai::words_of(part).is_none());
     others.cloned().try_for_each(|raw| talk.say(Role::Capability, Content::Other { raw }))
 }
