@@ -24,11 +24,12 @@ mod verbatim;
 mod weight;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use domain::id::Digest;
 use domain::message::Message;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use convert::{Converted, converted, speaks};
 pub use listing::{counted, estimated_tokens, listed};
@@ -79,6 +80,8 @@ pub struct Incoming {
     pub weight: Weight,
     /// The body as JSON.
     parsed: Arc<Value>,
+    /// Of the tools, once it was asked for.
+    tools_hash: OnceLock<Digest>,
 }
 
 /// A body that cannot be read.
@@ -168,6 +171,26 @@ impl Incoming {
             hint: None,
             weight: Weight::default(),
             parsed: Arc::new(Value::Null),
+            tools_hash: OnceLock::new(),
         }
     }
+
+    /// What its model may use, as it is recorded: each tool as the client defines it.
+    pub fn tools_said(&self) -> Value {
+        said(&self.tools)
+    }
+
+    /// Of that, as canonical JSON.
+    pub fn tools_hash(&self) -> Digest {
+        *self.tools_hash.get_or_init(|| Digest::of_json(&self.tools_said()))
+    }
+}
+
+/// Tools as a client defines them, or as they are said to a provider that speaks another protocol.
+pub(crate) fn said(tools: &[Tool]) -> Value {
+    let each = tools.iter().map(|tool| {
+        let said = || json!({"name": tool.name, "description": tool.description, "input_schema": tool.input_schema});
+        tool.raw.clone().unwrap_or_else(said)
+    });
+    each.collect()
 }

@@ -20,8 +20,11 @@ const PAGE: usize = 512;
 /// How many leaves are read at once when a tree is taken up again.
 const LEAVES: usize = 8192;
 
-/// How many principals' names and how many calls' names are kept before they are looked up again.
+/// How many calls' names are kept before they are looked up again.
 const REMEMBERED: usize = 65_536;
+
+/// The same of principals' names: each session has its own, and is heard of again soon or much later.
+const PRINCIPALS: usize = 4_096;
 
 /// The views, as the one who writes them sees them. There is one per store.
 pub struct Follower {
@@ -227,7 +230,7 @@ impl Follower {
             // One lost text must not stop every view; the audit says what is wrong.
             None => "unknown".parse().expect("a DNS label"),
         };
-        if self.agents.len() >= REMEMBERED {
+        if self.agents.len() >= PRINCIPALS {
             self.agents.clear();
         }
         self.agents.insert(envelope.principal, agent.clone());

@@ -14,7 +14,6 @@ use domain::session::{CallState, Called, Phase};
 use models::door::ClientAct;
 use models::provider::ProviderError;
 use models::{Came, Prepared};
-use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::Turn;
@@ -245,9 +244,8 @@ impl Turn {
         let instructions = Some(incoming.instructions.clone())
             .filter(|said| attached.instructions.is_some() || !said.is_empty())
             .filter(|said| attached.instructions != Some(Digest::of(said.as_bytes())));
-        let tools = Some(tools_of(&incoming.tools))
-            .filter(|tools| attached.tools.is_some() || tools.as_array().is_some_and(|all| !all.is_empty()))
-            .filter(|tools| attached.tools != Some(Digest::of_json(tools)));
+        let told = attached.tools.is_some() || !incoming.tools.is_empty();
+        let tools = (told && attached.tools != Some(incoming.tools_hash())).then(|| incoming.tools_said());
         let nothing = new.is_empty() && instructions.is_none() && tools.is_none();
         if nothing && conversation == attached.conversation {
             return;
@@ -426,16 +424,6 @@ fn ended(call: CallId, called: &Called) -> Option<CallReply> {
         return Some(CallReply::Refused { call, by: called.refused, text });
     }
     Some(CallReply::Result { call, text, structured: structured.clone(), error: *error })
-}
-
-/// What a client's model may use, as it is recorded.
-fn tools_of(tools: &[models::provider::Tool]) -> Value {
-    let each = tools.iter().map(|tool| {
-        tool.raw.clone().unwrap_or_else(|| {
-            serde_json::json!({"name": tool.name, "description": tool.description, "input_schema": tool.input_schema})
-        })
-    });
-    Value::Array(each.collect())
 }
 
 /// About how much memory a message takes, in bytes.

@@ -11,16 +11,16 @@ use domain::call::{Ask, MarkedBy};
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{AgentSpec, Fallback, ModelProvider, Protocol, ToolCalls};
 use domain::id::{Digest, Name};
-use serde_json::{Value, json};
 
 use super::Door;
 use super::client::{Speech, Wanted};
 use crate::cache::marked_by;
 use crate::constrained::Constrained;
 use crate::http::HttpProvider;
+use crate::ingress;
 use crate::pin::pin;
 use crate::price::{Price, price_of};
-use crate::provider::{Provider, Request, Tool};
+use crate::provider::{Provider, Request};
 use crate::scripted::Scripted;
 use crate::wire::Wire;
 
@@ -187,15 +187,12 @@ fn most_input_tokens(body: &[u8], (not_words, on_top): (u64, u64)) -> u64 {
 
 /// Of the canonical JSON of what is offered.
 fn offers_hash(wanted: &Wanted<'_>, request: &Request) -> Digest {
-    let offers = match wanted {
-        Wanted::Own(act) => serde_json::to_value(&*act.offers).expect("offers have string keys and derive Serialize"),
-        Wanted::Client(_) => request.tools.iter().map(client_tool).collect(),
-    };
-    Digest::of_json(&offers)
-}
-
-/// A client's own tool: as it defines it, or as it is said to a provider that speaks another protocol.
-fn client_tool(tool: &Tool) -> Value {
-    let said = || json!({"name": tool.name, "description": tool.description, "input_schema": tool.input_schema});
-    tool.raw.clone().unwrap_or_else(said)
+    match wanted {
+        Wanted::Own(act) => {
+            Digest::of_json(&serde_json::to_value(&*act.offers).expect("offers have string keys and derive Serialize"))
+        }
+        // Its own bytes go out: they offer what it said.
+        Wanted::Client(incoming) if request.verbatim.is_some() => incoming.tools_hash(),
+        Wanted::Client(_) => Digest::of_json(&ingress::said(&request.tools)),
+    }
 }
