@@ -3,6 +3,7 @@
 
 mod budget;
 mod examples;
+mod grant;
 mod onboard;
 mod options;
 mod word;
@@ -14,10 +15,11 @@ use domain::id::Name;
 use domain::session::Phase;
 
 pub(crate) use budget::{Budget, Topup};
+pub(crate) use grant::{AddGrant, Grant};
 pub(crate) use onboard::{Onboard, With};
 pub(crate) use options::{
-    AddWebhook, Audit, Bench, Calls, Demo, Events, Freeze, Heavy, Key, KeyKind, Person, Run, Say, Send, Shadow, Up,
-    Webhook, What,
+    AddWebhook, Audit, Bench, Calls, Demo, Events, Freeze, Heavy, InboxView, Key, KeyKind, Person, Run, Say, Send,
+    Shadow, Up, Webhook, What,
 };
 pub(crate) use word::{By, Since};
 
@@ -160,12 +162,23 @@ pub(crate) enum Command {
     Webhook(Webhook),
     /// List what waits for people.
     #[command(after_help = examples::INBOX)]
-    Inbox,
+    Inbox {
+        /// What answering takes: minutes per agent and week, and how often a yes came before anybody could read.
+        #[arg(value_enum)]
+        what: Option<InboxView>,
+    },
+    /// What agents may do without asking each time. Needs a person's key: `--as PERSON`.
+    #[command(subcommand, after_help = examples::GRANT)]
+    Grant(Grant),
     /// Say yes to a call that waits. Needs a person's key: `--as PERSON`.
     #[command(after_help = examples::APPROVE)]
     Approve {
-        /// The request, as `inbox` prints it, or an unmistakable ending of it.
-        approval: String,
+        /// The requests, as `inbox` prints them, or unmistakable endings of them.
+        #[arg(required_unless_present = "like")]
+        approvals: Vec<String>,
+        /// All that wait and are of the shape of this one: same agent, capability and arguments by name.
+        #[arg(long, value_name = "REQUEST", conflicts_with_all = ["approvals", "edit", "seen"])]
+        like: Option<String>,
         /// Why; kept with the decision.
         #[arg(long, default_value = "")]
         reason: String,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, InboxView};
 use crate::client::Outcome;
 use crate::commands::inbox::Yes;
 
@@ -51,10 +51,16 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Explain { call } => commands::trace::explain(&global, &call).await,
         Command::Events(events) => commands::events::events(&global, events).await,
         Command::Webhook(webhook) => commands::webhook::webhook(&global, webhook).await,
-        Command::Inbox => commands::inbox::list(&global).await,
-        Command::Approve { approval, reason, edit, seen } => {
-            commands::inbox::approve(&global, &approval, &reason, Yes { edit, seen }).await
-        }
+        Command::Inbox { what: None } => commands::inbox::list(&global).await,
+        Command::Inbox { what: Some(InboxView::Stats) } => commands::inbox::stats(&global).await,
+        Command::Grant(grant) => commands::grant::grant(&global, grant).await,
+        Command::Approve { approvals, like, reason, edit, seen } => match (approvals.as_slice(), &like) {
+            ([approval], None) => commands::inbox::approve(&global, approval, &reason, Yes { edit, seen }).await,
+            _ if edit.is_none() && seen.is_none() => {
+                commands::together::approve(&global, (&approvals, like.as_deref()), &reason).await
+            }
+            _ => Err(client::Failure::Usage("--edit and --seen are for one request: name one".to_owned())),
+        },
         Command::Deny { approval, reason } => commands::inbox::deny(&global, &approval, &reason).await,
         Command::Resolve { call, say, result } => commands::inbox::resolve(&global, &call, say, &result).await,
         Command::Suspend { session, reason } => commands::stop::suspend(&global, &session, &reason).await,

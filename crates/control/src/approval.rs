@@ -31,6 +31,8 @@ pub struct Answer {
     pub edited: Option<Value>,
     /// The hash of the arguments that they saw, where they say so: a yes is to nothing else.
     pub seen: Option<Digest>,
+    /// When it was shown to them, where that is known.
+    pub shown_at: Option<Timestamp>,
 }
 
 /// A request for consent, as the session's record has it.
@@ -192,7 +194,7 @@ pub fn speak(
     if let Some(last) = said.last().filter(|_| poll.is_over()) {
         return Err(answered(last));
     }
-    let Answer { approved, reason, edited, seen } = answer;
+    let Answer { approved, reason, edited, seen, shown_at } = answer;
     sensible(approved, edited.as_ref())?;
     // What was really edited is other than what was asked; what nobody edited is what was edited before.
     let edited = match edited {
@@ -200,7 +202,10 @@ pub fn speak(
         None if approved => seen_edit(request, &poll, seen)?,
         None => None,
     };
-    let verdict = ApprovalVerdict { approval, approved, person, reason, edited, at: now, signature: String::new() };
+    let verdict = {
+        let (shown_at, signature) = (shown_at.filter(|shown| *shown <= now), String::new());
+        ApprovalVerdict { approval, approved, person, reason, edited, at: now, shown_at, signature }
+    };
     let again =
         poll.yes.iter().find(|yes| yes.person == verdict.person && request.meant_by(yes) == request.meant_by(&verdict));
     match again {

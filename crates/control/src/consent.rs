@@ -53,7 +53,7 @@ impl Signer {
 /// What is signed: everything that was said, and what it is bound to.
 fn words(request: &ApprovalRequest, verdict: &ApprovalVerdict) -> String {
     let Binding { arguments, schema, policy_set, revision } = request.binding;
-    domain::canonical::to_string(&json!({
+    let mut said = json!({
         "approval": verdict.approval,
         "approved": verdict.approved,
         "person": verdict.person,
@@ -61,7 +61,11 @@ fn words(request: &ApprovalRequest, verdict: &ApprovalVerdict) -> String {
         "edited": verdict.edited,
         "at": verdict.at,
         "binding": {"arguments": arguments, "schema": schema, "policy_set": policy_set, "revision": revision},
-    }))
+    });
+    if let Some(shown_at) = verdict.shown_at {
+        said["shown_at"] = json!(shown_at);
+    }
+    domain::canonical::to_string(&said)
 }
 
 /// Who must consent, how many of them, and how long they have.

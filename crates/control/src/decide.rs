@@ -1,6 +1,8 @@
 //! The one question: may it? Identity and kill switch first, then policy, then budget, then approval. The answer is a
 //! value with everything that must be committed with it. Pure: what it needs is in memory, and it sends nothing.
 
+mod covered;
+
 use data::rows::{InboxChange, InboxItem, InboxKey, Rows};
 use domain::approval::{Poll, Reminder};
 use domain::budget::{Amounts, Hold, Meter, Window};
@@ -14,9 +16,11 @@ use domain::principal::Principal;
 use domain::provenance::Provenance;
 use serde_json::Value;
 
+use self::covered::{granted, under_grant};
 use crate::budget::ask::{self, Answer};
-use crate::budget::{Exhausted, Holdings, Limit, Short, asks_again_at, limits, limits_of_agent};
+use crate::budget::{Exhausted, FIRST_LOOK_MS, Holdings, Limit, Short, asks_again_at, limits, limits_of_agent};
 use crate::consent::{Consent, Need, Obligation, Signer, consent};
+use crate::grants::{self, Covers, Used};
 use crate::identity::{self, Frozen};
 use crate::policy::{self, Defined, InForce, Moment, Ruled, Ruling, Using, Whose};
 use crate::readiness::{self, Checks, Condition};
@@ -161,11 +165,16 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
     if let Err(Short::Exhausted(spent)) = scene.holdings.check(scene.shard, &limits, query.want.worst()) {
         return exhausted(scene, query, &in_force, (spent, decided));
     }
-    let (rows, approval) = match consented(scene, query, &in_force, need.as_ref(), &decided) {
+    let standing = granted(scene, query, need.as_ref(), &decided);
+    if let Some(Covers { name, .. }) = &standing {
+        decided.policy_ids.push(grants::rule(name));
+    }
+    let need = need.as_ref().filter(|_| standing.is_none());
+    let (rows, approval) = match consented(scene, query, &in_force, need, &decided) {
         Ok(granted) => granted,
         Err(answer) => return *answer,
     };
-    reserve(scene, query, (&in_force, &limits), (rows, approval, decided))
+    reserve(scene, query, (&in_force, &limits, standing), (rows, approval, decided))
 }
 
 /// Whether what was decided would be decided again, by the same rule and under the same consent. What it holds of its
@@ -177,6 +186,12 @@ pub fn still(scene: &Scene<'_>, query: &Query<'_>, decided: &DecidedAt) -> Resul
     }
     let mut again = decided_by(scene.registry, query);
     let need = match permitted(scene, query, &in_force, &mut again) {
+        Ok(Some(need)) if under_grant(scene, query, &again, decided) => {
+            return match &query.facts.verdict {
+                None => Ok(()),
+                Some(_) => Err(overtaken(RefusedBy::Approval, format!("People answered {} meanwhile.", need.call))),
+            };
+        }
         Ok(need) if again.policy_ids == decided.policy_ids => need,
         Err(Stopped::Deny(refusal)) => return Err(refusal.into()),
         Ok(_) | Err(Stopped::Record | Stopped::Unseen(_)) => {
@@ -426,11 +441,22 @@ fn unneeded(
 fn reserve(
     scene: &mut Scene<'_>,
     query: &Query<'_>,
-    (in_force, limits): (&InForce<'_>, &[Limit]),
+    (in_force, limits, standing): (&InForce<'_>, &[Limit], Option<Covers<'_>>),
     (mut rows, approval, decided): (Rows, Option<ApprovalId>, DecidedAt),
 ) -> Verdict {
     match scene.holdings.reserve(scene.shard, limits, query.want.worst()) {
-        Ok((holds, deltas)) => {
+        Ok((mut holds, mut deltas)) => {
+            if let Some(Covers { limits, amounts, .. }) = standing {
+                let Ok((of_grant, used)) = scene.holdings.reserve(scene.shard, &limits, &amounts) else {
+                    // Nothing of it was used since it was looked at: this is the one who decides.
+                    scene.holdings.undo(&deltas);
+                    let why =
+                        WaitFor::TiedUp { budget: limits.first().map_or(String::new(), |l| l.budget.to_string()) };
+                    return waits(query, Wait { why, until: Some(scene.now.plus_ms(FIRST_LOOK_MS)) }, rows);
+                };
+                holds.extend(of_grant);
+                deltas.extend(used);
+            }
             rows.merge(ask::over(query.facts));
             rows.holdings.extend(deltas);
             Verdict::Allow { rows, holds, decided, approval }
@@ -474,6 +500,16 @@ impl Want<'_> {
     fn worst(&self) -> &Amounts {
         match self {
             Want::Model { worst, .. } | Want::Capability { worst, .. } => worst,
+        }
+    }
+
+    /// What a standing grant is asked about; it is about no model.
+    fn used(&self) -> Option<Used<'_>> {
+        match self {
+            Want::Model { .. } => None,
+            Want::Capability { capability, arguments, value_usd_micros, .. } => {
+                Some(Used { capability, arguments, value_usd_micros: *value_usd_micros })
+            }
         }
     }
 

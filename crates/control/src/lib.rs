@@ -16,6 +16,7 @@ pub mod decide;
 pub mod dispatch;
 pub mod error;
 pub mod gate;
+pub mod grants;
 pub mod identity;
 pub mod people;
 pub mod places;

@@ -15,6 +15,8 @@ use serde_json::Value;
 
 use crate::budget::Caps;
 use crate::error::ControlError;
+use crate::grants::Standing;
+use crate::identity::scope_text;
 use crate::policy::Rules;
 use crate::policy::applied::{Policies, PolicyEntry};
 
@@ -166,6 +168,7 @@ pub struct Registry {
     raises: BTreeMap<(BudgetKey, Timestamp), Vec<Raised>>,
     /// The most that an hour of compute time has ever cost of any agent, in micro-dollars.
     dearest_compute: i64,
+    standing: BTreeMap<Name, Standing>,
 }
 
 impl Registry {
@@ -334,6 +337,21 @@ impl Registry {
         self.raises.get(&(budget.clone(), window_start)).map_or(&[], Vec::as_slice)
     }
 
+    /// A standing grant, whether it holds or not.
+    pub fn standing(&self, name: &Name) -> Option<&Standing> {
+        self.standing.get(name)
+    }
+
+    /// Every standing grant, by name.
+    pub fn all_standing(&self) -> impl Iterator<Item = (&Name, &Standing)> {
+        self.standing.iter()
+    }
+
+    /// The standing grants of an agent that nobody ended.
+    pub fn standing_of(&self, agent: &Name) -> impl Iterator<Item = (&Name, &Standing)> {
+        self.standing.iter().filter(move |(_, standing)| standing.over.is_none() && standing.grant.agent == *agent)
+    }
+
     /// What people did in the cases of an agent.
     pub fn cases(&self, agent: &Name) -> Arc<Cases> {
         self.cases.get(agent).cloned().unwrap_or_default()
@@ -374,6 +392,7 @@ impl Registry {
                 }
             }
             ControlEvent::Frozen { what, reason, by } => {
+                self.end_standing(&format!("{} froze {}", by, scope_text(what)), |standing| standing.ends_with(what));
                 self.thawed.remove(what);
                 self.freezes.insert(what.clone(), Freeze { reason: reason.clone(), by: by.clone(), at });
             }
@@ -400,8 +419,33 @@ impl Registry {
                 self.webhooks.remove(name);
             }
             ControlEvent::BudgetSet { .. } | ControlEvent::BudgetRaised { .. } => self.budget(&record.event, at),
+            ControlEvent::GrantGiven { .. }
+            | ControlEvent::GrantSeconded { .. }
+            | ControlEvent::GrantRevoked { .. } => self.stands(&record.event, at),
         }
         Ok(())
+    }
+
+    fn stands(&mut self, event: &ControlEvent, at: Timestamp) {
+        if let ControlEvent::GrantGiven { name, grant, person } = event {
+            let standing = Standing { grant: grant.clone(), by: vec![person.clone()], at, over: None };
+            self.standing.insert(name.clone(), standing);
+        } else if let ControlEvent::GrantSeconded { name, person } = event {
+            if let Some(standing) = self.standing.get_mut(name) {
+                standing.by.push(person.clone());
+            }
+        } else if let ControlEvent::GrantRevoked { name: revoked, by, reason } = event {
+            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            if let Some(standing) = self.standing.get_mut(revoked) {
+                standing.over = Some(format!("{by} revoked it{why}"));
+            }
+        }
+    }
+
+    fn end_standing(&mut self, why: &str, of: impl Fn(&Standing) -> bool) {
+        for standing in self.standing.values_mut().filter(|standing| standing.over.is_none() && of(standing)) {
+            standing.over = Some(why.to_owned());
+        }
     }
 
     fn budget(&mut self, event: &ControlEvent, at: Timestamp) {
@@ -424,10 +468,16 @@ impl Registry {
                 self.dearest_compute = self.dearest_compute.max(agent.spec.compute_usd_per_hour.0);
                 let Entry { revision, descriptor, at, by } = entry(*agent, *revision, by, at);
                 let entry = AgentEntry { revision, descriptor, rules, at, by, said: Arc::default() };
+                self.end_standing("the agent's descriptor changed", |standing| {
+                    standing.grant.agent == *name && standing.grant.revision != revision
+                });
                 self.revisions.entry((name.clone(), revision)).or_insert_with(|| entry.clone());
                 self.agents.insert(name.clone(), entry);
             }
             Descriptor::Capability(capability) => {
+                if self.current(Kind::Capability, name).is_some_and(|current| current != *revision) {
+                    self.end_standing("its capability changed", |standing| standing.grant.capability.name() == name);
+                }
                 self.capabilities.insert(name.clone(), entry(capability, *revision, by, at));
             }
             Descriptor::McpServer(server) => {
@@ -446,6 +496,7 @@ impl Registry {
             Kind::Agent => {
                 // Trust that was given is not inherited by whoever gets the name next.
                 self.grants.retain(|(agent, _), _| agent != name);
+                self.end_standing("the agent was deleted", |standing| standing.grant.agent == *name);
                 self.agents.remove(name);
             }
             Kind::Capability => {

@@ -181,6 +181,7 @@ mod tests {
             reason: String::new(),
             edited: amount.map(|amount| json!({"amount_usd": amount})),
             at: Timestamp(1),
+            shown_at: None,
             signature: String::new(),
         }
     }

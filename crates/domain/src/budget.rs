@@ -73,7 +73,8 @@ impl Window {
         [(Window::Hour, "hour"), (Window::Day, "day"), (Window::Session, "session")];
 }
 
-/// Whose budget it is. Prints as `agent/NAME`, `owner/NAME` or `session/ID`.
+/// Whose budget it is. Prints as `agent/NAME`, `owner/NAME`, `session/ID`
+/// or `grant/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -83,6 +84,8 @@ pub enum Subject {
     Owner(Name),
     /// One session, with everything that it delegates: the one that nobody delegated to.
     Session(SessionId),
+    /// What a standing grant allows without asking, for good.
+    Grant(Name),
 }
 
 impl fmt::Display for Subject {
@@ -91,6 +94,7 @@ impl fmt::Display for Subject {
             Subject::Agent(name) => write!(f, "agent/{name}"),
             Subject::Owner(name) => write!(f, "owner/{name}"),
             Subject::Session(root) => write!(f, "session/{root}"),
+            Subject::Grant(id) => write!(f, "grant/{id}"),
         }
     }
 }
@@ -98,11 +102,12 @@ impl fmt::Display for Subject {
 impl FromStr for Subject {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let wrong = || IdError::new(text, "whose budget it is (agent/NAME, owner/NAME or session/ID)");
+        let wrong = || IdError::new(text, "whose budget it is (agent/NAME, owner/NAME, session/ID or grant/NAME)");
         match text.split_once('/').ok_or_else(wrong)? {
             ("agent", name) => Ok(Subject::Agent(name.parse()?)),
             ("owner", name) => Ok(Subject::Owner(name.parse()?)),
             ("session", root) => Ok(Subject::Session(root.parse()?)),
+            ("grant", id) => Ok(Subject::Grant(id.parse()?)),
             _ => Err(wrong()),
         }
     }
@@ -229,9 +234,14 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::id::SessionId;
 
-    fn subjects() -> [Subject; 3] {
+    fn subjects() -> [Subject; 4] {
         let name = || "finance-day".parse().unwrap();
-        [Subject::Agent(name()), Subject::Owner(name()), Subject::Session(SessionId::from_u128(7))]
+        [
+            Subject::Agent(name()),
+            Subject::Owner(name()),
+            Subject::Session(SessionId::from_u128(7)),
+            Subject::Grant(name()),
+        ]
     }
 
     #[test]

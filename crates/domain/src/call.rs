@@ -229,6 +229,9 @@ pub struct ApprovalVerdict {
     pub edited: Option<Value>,
     /// When.
     pub at: Timestamp,
+    /// When it was shown to them, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_at: Option<Timestamp>,
     /// The control plane's signature over all of the above and the binding (HMAC-SHA-256, base64).
     pub signature: String,
 }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::{BudgetKey, Meter, Subject, Window, Zone};
+use crate::capability::CapabilityRef;
 use crate::clock::Timestamp;
+use crate::expression::Expression;
 use crate::id::{ApprovalId, Digest, Name, SessionId};
 use crate::principal::Autonomy;
 
@@ -162,6 +164,34 @@ pub struct Webhook {
     pub after: String,
 }
 
+/// What people let an agent do without asking each time: one capability, until an end, up to a cap. It holds for the
+/// revision that it was given to, and for no other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StandingGrant {
+    /// The agent.
+    pub agent: Name,
+    /// Its revision when it was given.
+    pub revision: Digest,
+    /// The capability.
+    pub capability: CapabilityRef,
+    /// Only calls of which this is true, over `args`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expression>,
+    /// Only calls worth no more than this, each, in micro-dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each_usd_micros: Option<i64>,
+    /// What all of them together may be worth, in micro-dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_micros: Option<i64>,
+    /// How many calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<i64>,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
 /// One thing that happened to authority.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -276,6 +306,31 @@ pub enum ControlEvent {
         /// Who set it.
         by: String,
     },
+    /// A person let an agent do something without asking each time.
+    GrantGiven {
+        /// Its name.
+        name: Name,
+        /// What.
+        grant: StandingGrant,
+        /// Who.
+        person: Name,
+    },
+    /// Another person let it, too: where consent takes several, so does a grant.
+    GrantSeconded {
+        /// Its name.
+        name: Name,
+        /// Who.
+        person: Name,
+    },
+    /// It holds no more.
+    GrantRevoked {
+        /// Its name.
+        name: Name,
+        /// Who revoked it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Somebody allowed more in one window of a budget.
     BudgetRaised {
         /// Which.
@@ -322,6 +377,9 @@ impl ControlEvent {
         "webhook_deleted",
         "budget_set",
         "budget_raised",
+        "grant_given",
+        "grant_seconded",
+        "grant_revoked",
     ];
 }
 

@@ -15,9 +15,12 @@ mod wanted;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use control::ControlError;
+use control::budget::Ready;
 use control::decide::{Query, Verdict, Want};
 use control::dispatch::{Cut, Dispatch};
 use control::gate::Gate;
+use control::grants::Used;
 use control::places::Lines;
 use control::registry::Registry;
 use data::rows::Rows;
@@ -205,6 +208,10 @@ impl Door {
         if let Err(error) = gate.ready_budget(&registry, &ask.principal, &wanted.worst).await {
             return refusal::refuse(&registry, ask, refusal::no_budget(&error));
         }
+        let _kept = match self.ready_grants(&registry, ask, &wanted).await {
+            Ok(kept) => kept,
+            Err(error) => return refusal::refuse(&registry, ask, refusal::no_budget(&error)),
+        };
         match self.decide(&registry, ask, &wanted) {
             Verdict::Deny { rows, refusal } => Prepared::Refuse(rows, refusal),
             Verdict::Allow { rows, holds, decided, approval } => self.go(ask, wanted, rows, (holds, decided, approval)),
@@ -241,6 +248,19 @@ impl Door {
         };
         let (call, attempt, principal, facts) = (ask.call, ask.attempt, &*ask.principal, &ask.facts);
         self.0.gate.decide(registry, &Query { call, attempt, principal, facts, want })
+    }
+
+    /// What is left of the grants that the call may go under is kept for it.
+    async fn ready_grants(
+        &self,
+        registry: &Registry,
+        ask: &Ask<CapabilityAct>,
+        wanted: &Wanted,
+    ) -> Result<Vec<Ready<'_>>, ControlError> {
+        let arguments = Value::Object(wanted.arguments.clone());
+        let (capability, value_usd_micros) = (&wanted.capability, wanted.value_usd_micros);
+        let used = Used { capability, arguments: &arguments, value_usd_micros };
+        self.0.gate.ready_grants(registry, &ask.principal, used).await
     }
 
     /// The position of the control shard that decisions are made at now.

@@ -7,6 +7,7 @@ pub(crate) mod calls;
 pub(crate) mod cost;
 pub(crate) mod events;
 pub(crate) mod freeze;
+pub(crate) mod grants;
 pub(crate) mod health;
 pub(crate) mod inbox;
 pub(crate) mod messages;

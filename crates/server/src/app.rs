@@ -45,6 +45,8 @@ pub(crate) struct App {
     pub followers: Arc<tokio::sync::Semaphore>,
     /// What `top` remembers between two looks.
     pub looks: Arc<crate::api::top::Looks>,
+    /// What people answered before.
+    pub past: Arc<crate::api::inbox::past::Known>,
     /// Where everything is kept.
     pub data: Arc<std::path::Path>,
     /// The place of whoever makes a backup.

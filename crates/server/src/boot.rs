@@ -108,6 +108,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         views: views.clone(),
         followers: Arc::new(tokio::sync::Semaphore::new(crate::api::events::FOLLOWERS)),
         looks: Arc::new(Looks::begin(&log)),
+        past: Arc::default(),
         data: config.data.as_path().into(),
         backing_up: Arc::new(tokio::sync::Semaphore::new(1)),
         webhooks: webhooks.clone(),

@@ -2,10 +2,12 @@
 //! decide; it holds no rules of its own.
 
 mod arguments;
+pub(crate) mod batch;
 pub(crate) mod budgets;
 pub(crate) mod call;
 pub(crate) mod cost;
 pub(crate) mod decide;
+pub(crate) mod grants;
 pub(crate) mod inbox;
 pub(crate) mod inventory;
 pub(crate) mod login;

@@ -52,7 +52,14 @@ pub async fn always(world: &World, node: &Node) -> Vec<String> {
     {
         let agent = if let Subject::Agent(agent) = &budget.subject { registry.agent(agent) } else { None };
         let rules = agent.map(|agent| &agent.rules);
-        let cap = rules.and_then(|rules| rules.caps.get(&(budget.meter, budget.window))).copied().unwrap_or(0);
+        let given = if let Subject::Grant(name) = &budget.subject { registry.standing(name) } else { None };
+        let of_grant = given.and_then(|standing| match budget.meter {
+            Meter::UsdMicros => standing.grant.usd_micros,
+            Meter::Calls => standing.grant.times,
+            Meter::Tokens | Meter::ExternalActions | Meter::ComputeMs => None,
+        });
+        let cap =
+            of_grant.or(rules.and_then(|rules| rules.caps.get(&(budget.meter, budget.window))).copied()).unwrap_or(0);
         world.watch.checked(1);
         if budget.meter != Meter::ComputeMs && spent + reserved > cap.min(drawn) {
             wrong.push(format!("{budget} since {window}: {spent} spent and {reserved} reserved of {drawn} of {cap}"));

@@ -29,7 +29,7 @@ pub const FORGED: &str = "trust me";
 type Asked = (&'static str, &'static [&'static str]);
 
 /// How often people write to each agent, and the scripts that they give it.
-const SCRIPTS: [(u32, Asked); 7] = [
+const SCRIPTS: [(u32, Asked); 8] = [
     (
         1,
         (
@@ -53,6 +53,7 @@ const SCRIPTS: [(u32, Asked); 7] = [
             ],
         ),
     ),
+    (2, ("couple", &["pay 1500", "look a | pay 2000 & pay 20", "pay 1200 & pay 1300 | look b"])),
     (4, ("careful", &["file a", "pay 5 & look a", "pay 5 & pay 6 & file b | file c"])),
     (
         2,
@@ -273,6 +274,9 @@ impl People {
     /// Yes, no, or yes to something else.
     async fn opinion(&self, node: &Node, approval: ApprovalId) -> Answer {
         let recorded = approval::recorded(&node.gate, approval).await.unwrap_or_default();
+        // What somebody else made of it is seen before it is agreed to.
+        let last = recorded.votes.last();
+        let seen = recorded.request.as_ref().zip(last).map(|(request, last)| request.meant_by(last));
         let mut arguments = recorded.request.map(|request| request.arguments).unwrap_or_default();
         match self.chance.weighed(&[(6, 0), (2, 1), (2, 2)]) {
             2 if arguments.get("amount_usd").is_some() => {
@@ -280,7 +284,7 @@ impl People {
                 Answer { approved: true, edited: Some(arguments), ..Answer::default() }
             }
             1 => Answer { reason: "rather not".to_owned(), ..Answer::default() },
-            _ => Answer { approved: true, ..Answer::default() },
+            _ => Answer { approved: true, seen, ..Answer::default() },
         }
     }
 
@@ -341,6 +345,7 @@ impl People {
             reason: String::new(),
             edited: None,
             at: due,
+            shown_at: None,
             signature: FORGED.to_owned(),
         };
         let id = format!("forged:{approval}").parse().expect("a word and an id are a mail id");
@@ -422,9 +427,11 @@ impl People {
         let (approvals, doubts) = self.waits(node).await;
         let waited = went_on || !approvals.is_empty() || !doubts.is_empty();
         for approval in approvals {
-            let opinion = self.opinion(node, approval).await;
-            let answered = approval::answer(&node.gate, &person("ben"), approval, opinion).await;
-            self.note(world, format!("at last {approval}: {}", outcome(&answered)));
+            for who in ["ben", "ana"] {
+                let opinion = self.opinion(node, approval).await;
+                let answered = approval::answer(&node.gate, &person(who), approval, opinion).await;
+                self.note(world, format!("at last {approval} by {who}: {}", outcome(&answered)));
+            }
         }
         for call in doubts {
             let resolved = approval::resolve(&node.gate, &person("ben"), call, self.truth(world, call)).await;

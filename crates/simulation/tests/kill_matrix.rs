@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use control::ControlError;
 use control::approval::{self, Answer};
 use data::rows::InboxKey;
-use domain::call::CallOutcome;
+use domain::call::{ApprovalRequest, CallOutcome};
 use domain::clock::{Clock, Timestamp};
 use domain::event::{Event, Resolution};
-use domain::id::SessionId;
+use domain::id::{Digest, SessionId};
 use domain::mail::{Mail, MailBody};
 use domain::message::{Message, Origin, Role};
 use domain::session::Phase;
@@ -99,7 +100,7 @@ enum Count {
 /// Which of them is a plain write.
 const WRITE: usize = 3;
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind { name: "model", agent: "reader", start: Start::Now(""), count: Count::Answers },
     Kind { name: "read", agent: "reader", start: Start::Now("look a"), count: Count::Heard("look") },
     Kind { name: "idempotent", agent: "reader", start: Start::Now("file a"), count: Count::Keys("file") },
@@ -117,6 +118,13 @@ const KINDS: [Kind; 11] = [
         name: "several at once",
         agent: "payer",
         start: Start::Now("look a | pay 1500 & look b & pay 30 | pay 2000"),
+        count: Count::Lines("pay"),
+    },
+    // One person edits it, the other agrees to that.
+    Kind {
+        name: "write, two people's consent",
+        agent: "couple",
+        start: Start::Now("look a | pay 1500"),
         count: Count::Lines("pay"),
     },
     Kind { name: "message due later", agent: "payer", start: Start::Later("pay 30"), count: Count::Messages },
@@ -237,8 +245,13 @@ async fn answer_all(node: &Node, ledger: &Ledger, walked: &mut Walked) {
     for item in node.log.inbox().await.unwrap() {
         match item.key {
             InboxKey::Approval { approval } => {
-                let yes = Answer { approved: true, ..Answer::default() };
-                approval::answer(&node.gate, &person("ana"), approval, yes).await.unwrap();
+                let asked = approval::recorded(&node.gate, approval).await.unwrap().request.unwrap();
+                if asked.terms.quorum == 1 {
+                    let yes = Answer { approved: true, ..Answer::default() };
+                    approval::answer(&node.gate, &person("ana"), approval, yes).await.unwrap();
+                } else {
+                    both(node, &asked).await;
+                }
             }
             InboxKey::InDoubt { call } => {
                 walked.asked += 1;
@@ -248,6 +261,22 @@ async fn answer_all(node: &Node, ledger: &Ledger, walked: &mut Walked) {
                 };
                 approval::resolve(&node.gate, &person("ana"), call, say).await.unwrap();
             }
+        }
+    }
+}
+
+/// Ana edits what is asked and says yes, ben says yes to exactly that; each as often as it takes to have said it.
+async fn both(node: &Node, asked: &ApprovalRequest) {
+    let mut edited = asked.arguments.clone();
+    edited["amount_usd"] = 1200.into();
+    let seen = Some(Digest::of_json(&edited));
+    let edit = Answer { approved: true, edited: Some(edited), ..Answer::default() };
+    let agree = Answer { approved: true, seen, ..Answer::default() };
+    for (who, said) in [("ana", edit), ("ben", agree)] {
+        match approval::answer(&node.gate, &person(who), asked.approval, said).await {
+            // Whoever said so before the last end of the world has said it.
+            Ok(_) | Err(ControlError::Conflict { .. }) => {}
+            Err(error) => panic!("{who}: {error}"),
         }
     }
 }

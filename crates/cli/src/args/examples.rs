@@ -153,12 +153,25 @@ and the day (UTC) that run, beside the cap where there is one.";
 pub(super) const INBOX: &str = "\
 Examples:
   ostler inbox
-  ostler inbox -o json                 with all arguments, to edit them";
+  ostler inbox -o json                 with all arguments, to edit them
+  ostler inbox stats                   minutes per agent and week; who says yes before anybody could read";
+
+pub(super) const GRANT: &str = "\
+Examples:
+  ostler grant propose
+  ostler grant add dunning email-draft --until 7d --times 50 --usd 5000 --each-usd 400 \\
+         --when 'args.to.endsWith(\"@acme.example\")' --reason \"month's end\" --as ana
+  ostler grant list
+  ostler grant revoke grant-17 --reason \"the month is over\" --as ana
+
+It has an end and a cap. It ends sooner with a new revision of its agent, when its agent or whoever
+gave it is frozen, and when it is revoked.";
 
 pub(super) const APPROVE: &str = "\
 Examples:
   ostler approve 7f91.5-1 --as ana --reason \"agrees with the invoice\"
   ostler approve 7f91.5-1 --as ana --edit '{\"to\": \"ap@acme.example\", \"amount_usd\": 900}'
+  ostler approve --like 7f91.5-1 --as ana --reason \"all agree with their invoices\"
 
 A yes is bound to exactly these arguments and is used once.";
 

@@ -308,6 +308,13 @@ pub(crate) struct Freeze {
     pub reason: String,
 }
 
+/// What of the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InboxView {
+    /// What answering takes.
+    Stats,
+}
+
 /// What is so, of a write in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Say {

@@ -19,6 +19,27 @@ pub(crate) async fn list(global: &Global) -> Outcome {
     output::print(global.output, &inbox, words)
 }
 
+/// What answering takes, and how it is done.
+pub(crate) async fn stats(global: &Global) -> Outcome {
+    let client = Client::find(global)?;
+    output::print(global.output, &client.get("/api/inbox/stats").await?, told)
+}
+
+fn told(stats: &Value) -> String {
+    let number = |row: &Value, field: &str| row[field].to_string();
+    let weeks = items(&stats["weeks"]).iter().map(|row| {
+        let counts = ["asked", "approved", "edited", "denied", "lapsed", "minutes"].map(|field| number(row, field));
+        [text(row, "agent"), text(row, "week")].into_iter().chain(counts).collect()
+    });
+    let weeks = output::table(&["agent", "week of", "asked", "yes", "edited", "no", "lapsed", "minutes"], weeks);
+    let people = items(&stats["people"]).iter().map(|row| {
+        let hardly = format!("{} of {}", number(row, "hardly_read"), number(row, "measured"));
+        vec![text(row, "person"), number(row, "answers"), number(row, "yes"), hardly]
+    });
+    let people = output::table(&["who", "answers", "yes", "yes within 2 s of seeing it"], people);
+    format!("{weeks}\n\n{people}")
+}
+
 fn words(inbox: &Value) -> String {
     let now = SystemClock.now().0;
     let blocks: Vec<String> = items(inbox).iter().map(|item| block(item, now)).collect();
@@ -45,8 +66,22 @@ fn block(item: &Value, now: i64) -> String {
     {
         lines.push(format!("    edited    by {by}; a yes to it is --seen {hash}"));
     }
+    if item["item"] == "approval" {
+        lines.push(format!("    undone    {}", of("undone")));
+    }
+    lines.extend(items(&item["similar"]).iter().take(3).map(|one| before(one, now)));
     lines.push(format!("    next      {}", of("next")));
     lines.join("\n")
+}
+
+/// What people said to the like of it before.
+fn before(one: &Value, now: i64) -> String {
+    let said = items(&one["answers"]).last();
+    let who = said.map(|said| text(said, "person")).unwrap_or_default();
+    let why = said.map(|said| text(said, "reason")).filter(|why| !why.is_empty());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let asked = ago(now, one["asked_at"].as_i64().unwrap_or(now));
+    format!("    before    {} by {who}, {asked} ago{why}", text(one, "outcome"))
 }
 
 fn groups(item: &Value) -> String {

@@ -157,6 +157,7 @@ pub async fn set(
         return invalid("A cap is not below zero.", "0 lets nothing through; `none` lifts the cap.");
     }
     match subject {
+        Subject::Grant(_) => return invalid("A grant's cap is its own.", "Give another one: `ostler grant add`."),
         Subject::Session(_) => {
             return invalid("A session's caps are its agent's.", "Set what one session may spend for the agent.");
         }
@@ -263,7 +264,7 @@ fn known<'a>(registry: &'a Registry, agent: &Name) -> Result<&'a crate::registry
 /// The agent whose budget it is, or whose session; `None` for an owner's.
 async fn agent_of(gate: &Gate, subject: &Subject) -> Result<Option<Name>, ControlError> {
     match subject {
-        Subject::Owner(_) => Ok(None),
+        Subject::Owner(_) | Subject::Grant(_) => Ok(None),
         Subject::Agent(agent) => Ok(Some(agent.clone())),
         Subject::Session(session) => {
             let filter = HeadFilter { session: Some(*session), ..HeadFilter::default() };
@@ -282,7 +283,7 @@ fn bounds(registry: &Registry, subject: &Subject, agent: Option<&Name>, now: Tim
     match (subject, agent) {
         (Subject::Agent(agent), _) => of_agent(registry, agent, now),
         (Subject::Owner(owner), _) => of_owner(registry, owner, now),
-        (Subject::Session(_), None) => Vec::new(),
+        (Subject::Session(_), None) | (Subject::Grant(_), _) => Vec::new(),
         (Subject::Session(_), Some(agent)) => {
             let each = per_session(registry, agent).into_iter().map(|((meter, window), cap)| {
                 let budget = BudgetKey { subject: subject.clone(), meter, window };
@@ -319,7 +320,7 @@ pub async fn show(gate: &Gate, subject: Option<&Subject>) -> Result<Vec<Shown>, 
     stand(gate, &registry, limits).await
 }
 
-async fn stand(gate: &Gate, registry: &Registry, limits: Vec<Limit>) -> Result<Vec<Shown>, ControlError> {
+pub(crate) async fn stand(gate: &Gate, registry: &Registry, limits: Vec<Limit>) -> Result<Vec<Shown>, ControlError> {
     let keys: Vec<_> = limits.iter().map(|limit| (limit.budget.clone(), limit.start)).collect();
     let standing = gate.log().standing(&keys).await?;
     let each = limits.into_iter().zip(standing).map(|(limit, standing)| {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use data::rows::HoldingDelta;
 use data::store::HoldingRow;
-use domain::budget::{Amounts, BudgetKey, Hold, Meter, Window};
+use domain::budget::{Amounts, BudgetKey, Hold, Meter, Subject, Window};
 use domain::clock::Timestamp;
 use domain::id::{Epoch, Shard};
 
@@ -180,7 +180,13 @@ impl Holdings {
     pub fn settle(&mut self, shard: Shard, holds: &[Hold], amounts: &Amounts) -> Vec<HoldingDelta> {
         let each = holds.iter().map(|hold| {
             let key = (hold.budget.clone(), hold.window_start);
-            self.delta(shard, key, -hold.amount, amounts.on(hold.budget.meter).max(0))
+            let came_to = match hold.budget.subject {
+                // What a grant counts is what was let go, not what it cost.
+                Subject::Grant(_) if amounts.calls > 0 => hold.amount,
+                Subject::Grant(_) => 0,
+                Subject::Agent(_) | Subject::Owner(_) | Subject::Session(_) => amounts.on(hold.budget.meter).max(0),
+            };
+            self.delta(shard, key, -hold.amount, came_to)
         });
         let deltas: Vec<_> = each.collect();
         self.add(&deltas, 1);

@@ -68,9 +68,19 @@ impl Gate {
         principal: &Principal,
         worst: &Amounts,
     ) -> Result<Ready<'_>, ControlError> {
+        self.ready_limits(principal, limits(registry, principal, self.now()), worst).await
+    }
+
+    /// The same for limits that are known.
+    pub(crate) async fn ready_limits(
+        &self,
+        principal: &Principal,
+        limits: Vec<Limit>,
+        worst: &Amounts,
+    ) -> Result<Ready<'_>, ControlError> {
         let shard = self.log().shard_of(principal.link.session);
         let mut ready = Ready { gate: self, shard, marked: Vec::new() };
-        for limit in limits(registry, principal, self.now()) {
+        for limit in limits {
             let amount = wanted(&limit, worst);
             if amount <= 0 {
                 continue;

@@ -65,6 +65,7 @@ impl Exhausted {
                 "An administrator may raise it with `ostler budget set owner/{owner}`, or allow more for this window \
                  with `ostler budget topup owner/{owner}`."
             ),
+            Subject::Grant(name) => format!("People are asked again; see what {name} allows with `ostler grant list`."),
             Subject::Session(_) => format!(
                 "A person may allow this session more with `ostler budget topup {subject}`, or raise \
                  spec.budgets.{field} and apply the descriptor."

@@ -15,6 +15,8 @@ mod exhausted;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod identity;

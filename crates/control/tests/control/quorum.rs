@@ -207,6 +207,7 @@ fn whoever_was_asked_later_did_not_answer_earlier() {
         reason: String::new(),
         edited: None,
         at: NOW,
+        shown_at: None,
         signature: String::new(),
     };
     world.facts.verdict = Some(world.signer.sign(&request, early));

@@ -171,6 +171,16 @@ impl World {
         }
     }
 
+    /// Draws all that every standing grant allows.
+    pub(crate) fn draw_grants(&mut self) {
+        for (name, standing) in self.registry.all_standing() {
+            for limit in control::grants::limits(name, &standing.grant) {
+                let drawn = Balance { drawn: limit.cap, ..Balance::default() };
+                self.holdings.drew(Shard(0), &limit, limit.cap, drawn);
+            }
+        }
+    }
+
     pub(crate) fn happened(&mut self, event: ControlEvent) {
         self.registry = after(&self.registry, &[event]);
     }
@@ -223,6 +233,7 @@ impl World {
             reason: reason.to_owned(),
             edited,
             at: self.now,
+            shown_at: None,
             signature: String::new(),
         };
         self.facts.verdict = Some(self.signer.sign(&request, verdict));
@@ -238,7 +249,16 @@ impl World {
     pub(crate) fn verdict(&self, request: &ApprovalRequest, approved: bool) -> ApprovalVerdict {
         let (approval, at) = (request.approval, self.now);
         let (person, reason) = (name("ana"), String::new());
-        let said = ApprovalVerdict { approval, approved, person, reason, edited: None, at, signature: String::new() };
+        let said = ApprovalVerdict {
+            approval,
+            approved,
+            person,
+            reason,
+            edited: None,
+            at,
+            shown_at: None,
+            signature: String::new(),
+        };
         self.signer.sign(request, said)
     }
 

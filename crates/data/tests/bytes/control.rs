@@ -2,15 +2,15 @@
 
 use domain::budget::{BudgetKey, Meter, Subject, Window};
 use domain::clock::Timestamp;
-use domain::control::{Applied, CapChange, ControlEvent, HumanCase, KeyHolder, Kind, Scope, Webhook};
+use domain::control::{Applied, CapChange, ControlEvent, HumanCase, KeyHolder, Kind, Scope, StandingGrant, Webhook};
 use domain::id::ApprovalId;
 use domain::principal::Autonomy;
 use serde_json::json;
 
-use crate::part::{approval, digest, name, session};
+use crate::part::{approval, digest, email, name, session};
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 14;
+pub(crate) const KINDS: usize = 17;
 
 /// A number per kind, dense.
 pub(crate) fn number(event: &ControlEvent) -> usize {
@@ -29,6 +29,9 @@ pub(crate) fn number(event: &ControlEvent) -> usize {
         ControlEvent::WebhookDeleted { .. } => 11,
         ControlEvent::BudgetSet { .. } => 12,
         ControlEvent::BudgetRaised { .. } => 13,
+        ControlEvent::GrantGiven { .. } => 14,
+        ControlEvent::GrantSeconded { .. } => 15,
+        ControlEvent::GrantRevoked { .. } => 16,
     }
 }
 
@@ -75,6 +78,7 @@ pub(crate) fn examples() -> Vec<ControlEvent> {
     }));
     all.extend(webhooks());
     all.extend(budgets());
+    all.extend(grants());
     all
 }
 
@@ -99,6 +103,28 @@ fn webhooks() -> [ControlEvent; 4] {
         added(some),
         ControlEvent::WebhookStopped { name: name("office"), reason: "410 Gone".to_owned() },
         ControlEvent::WebhookDeleted { name: name("office"), by: "admin".to_owned() },
+    ]
+}
+
+fn grants() -> [ControlEvent; 4] {
+    let every = StandingGrant {
+        agent: name("finance"),
+        revision: digest("descriptor"),
+        capability: email(),
+        when: Some("args.to.endsWith(\"@acme.example\")".parse().unwrap()),
+        each_usd_micros: Some(100_000_000),
+        usd_micros: Some(500_000_000),
+        times: Some(50),
+        until: Timestamp(1_795_305_600_000),
+        reason: "month's end".to_owned(),
+    };
+    let some = StandingGrant { when: None, each_usd_micros: None, usd_micros: None, ..every.clone() };
+    let given = |grant| ControlEvent::GrantGiven { name: name("grant-17"), grant, person: name("ana") };
+    [
+        given(every),
+        given(some),
+        ControlEvent::GrantSeconded { name: name("grant-17"), person: name("ben") },
+        ControlEvent::GrantRevoked { name: name("grant-17"), by: "person/ana".to_owned(), reason: "enough".to_owned() },
     ]
 }
 

@@ -149,6 +149,7 @@ pub(crate) fn verdict() -> ApprovalVerdict {
         reason: "the amount was wrong".to_owned(),
         edited: Some(json!({"to": "vendor@example.com", "amount_usd": 418})),
         at: AT,
+        shown_at: None,
         signature: "c2lnbmVk".to_owned(),
     }
 }

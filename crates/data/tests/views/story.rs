@@ -185,6 +185,7 @@ impl Story {
                 reason: "matches the ledger".to_owned(),
                 edited,
                 at: Timestamp(START + 188_000),
+                shown_at: None,
                 signature: "c2lnbmVk".to_owned(),
             },
         }

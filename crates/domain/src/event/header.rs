@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::budget::{Amounts, Hold};
-use crate::call::{ApprovalVerdict, CallOutcome, Settlement};
+use crate::call::{ApprovalRequest, ApprovalVerdict, CallOutcome, Settlement};
 use crate::capability::CapabilityRef;
 use crate::decision::DecidedAt;
 use crate::event::{Event, Intent};
@@ -84,15 +84,7 @@ impl Event {
                 header.use_of(*call, capability, arguments);
             }
             Event::CallWaits { call, .. } | Event::ClientTold { call, .. } => header.name(*call, 1),
-            Event::ApprovalRequested { request, decided } => {
-                header.name(request.approval.call, 1);
-                header.what = Some(request.capability.to_string());
-                header.args = Some(request.binding.arguments);
-                header.schema = Some(request.binding.schema);
-                header.decided = Some(decided.clone());
-                header.approval = Some(request.approval);
-                header.quorum = Some(request.terms.quorum).filter(|quorum| *quorum > 1);
-            }
+            Event::ApprovalRequested { request, decided } => header.ask(request, decided),
             Event::ApprovalDecided { verdict } => header.decide(verdict),
             Event::ApprovalReminded { approval, .. } | Event::ApprovalWithdrawn { approval, .. } => {
                 header.approval = Some(*approval);
@@ -127,6 +119,16 @@ impl Header {
     fn name(&mut self, call: CallId, attempt: u16) {
         self.call = Some(call.ordinal);
         self.attempt = (attempt > 1).then_some(attempt);
+    }
+
+    fn ask(&mut self, request: &ApprovalRequest, decided: &DecidedAt) {
+        self.name(request.approval.call, 1);
+        self.what = Some(request.capability.to_string());
+        self.args = Some(request.binding.arguments);
+        self.schema = Some(request.binding.schema);
+        self.decided = Some(decided.clone());
+        self.approval = Some(request.approval);
+        self.quorum = Some(request.terms.quorum).filter(|quorum| *quorum > 1);
     }
 
     fn decide(&mut self, verdict: &ApprovalVerdict) {

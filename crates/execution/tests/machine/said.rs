@@ -270,6 +270,7 @@ pub(crate) fn verdict(ordinal: u32, round: u16) -> Mail {
         reason: String::new(),
         edited: None,
         at: Timestamp(2),
+        shown_at: None,
         signature: "signed".to_owned(),
     };
     mail(&format!("verdict:{approval}"), MailBody::Verdict { verdict })

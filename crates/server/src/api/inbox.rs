@@ -1,6 +1,9 @@
 //! What waits for people, with what they need to decide, and what they say.
 
+pub(crate) mod batch;
+pub(crate) mod past;
 mod progress;
+pub(crate) mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,6 +23,7 @@ use domain::principal::Mode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::past::Decided;
 use self::progress::Progress;
 use super::{Body, Id};
 use crate::app::{App, commits};
@@ -66,6 +70,12 @@ pub(crate) struct Waiting {
     pub arguments: Value,
     pub scripted: bool,
     pub mode: Mode,
+    /// What requests of its shape share: those may be answered together.
+    pub batch: String,
+    /// What people said to the like of it before, the latest first.
+    pub similar: Vec<Decided>,
+    /// Whether it can be undone, in words.
+    pub undone: String,
     pub next: String,
 }
 
@@ -91,8 +101,36 @@ pub(crate) async fn waiting(app: &App) -> ApiResult<Vec<Waiting>> {
         traces.insert(session, trace(app, session).await);
     }
     let mut all: Vec<Waiting> = items.iter().map(|item| with_details(app, item, traces.get(&item.session))).collect();
+    let past = if all.is_empty() { Vec::new() } else { past::of(app, None).await? };
+    for waiting in &mut all {
+        waiting.similar = similar(waiting, &past);
+        waiting.batch = batch::shape(waiting);
+        waiting.undone = undone(waiting.effect);
+    }
     all.sort_by_key(|waiting| (waiting.since, waiting.call));
     Ok(all)
+}
+
+/// How many earlier decisions are shown.
+const SIMILAR: usize = 5;
+
+/// What people said to this agent's use of this capability before.
+fn similar(waiting: &Waiting, past: &[Decided]) -> Vec<Decided> {
+    let is_like = |one: &&Decided| {
+        let over = !matches!(one.outcome, past::Outcome::Waits | past::Outcome::Lapsed);
+        over && one.agent == waiting.agent && one.capability.name().as_str() == waiting.what
+    };
+    past.iter().filter(is_like).take(SIMILAR).cloned().collect()
+}
+
+fn undone(effect: Option<Effect>) -> String {
+    let words = match effect {
+        Some(Effect::Read) => "It changes nothing.",
+        Some(Effect::Idempotent | Effect::Write) => "Ostler cannot undo it by itself.",
+        Some(Effect::Irreversible) => "It cannot be undone.",
+        None => "Nobody knows whether it can be undone.",
+    };
+    words.to_owned()
 }
 
 async fn trace(app: &App, session: SessionId) -> Result<Trace, String> {
@@ -147,6 +185,9 @@ fn bare(item: &InboxItem, call: CallId) -> Waiting {
         arguments: Value::Null,
         scripted: false,
         mode: Mode::Live,
+        batch: String::new(),
+        similar: Vec::new(),
+        undone: String::new(),
         next,
     }
 }
@@ -226,6 +267,9 @@ pub(crate) struct Said {
     /// The hash of the arguments that were seen: a yes is to nothing else.
     #[serde(default)]
     seen: Option<Digest>,
+    /// When it was shown, where that is known.
+    #[serde(default)]
+    shown_at: Option<Timestamp>,
 }
 
 /// Yes.
@@ -235,7 +279,13 @@ pub(crate) async fn approve(
     Id(id): Id<ApprovalId>,
     Body(said): Body<Said>,
 ) -> ApiResult<Json<Value>> {
-    told(&app, &who, id, Answer { approved: true, reason: said.reason, edited: said.edited, seen: said.seen }).await
+    told(
+        &app,
+        &who,
+        id,
+        Answer { approved: true, reason: said.reason, edited: said.edited, seen: said.seen, shown_at: said.shown_at },
+    )
+    .await
 }
 
 /// No.
@@ -245,7 +295,13 @@ pub(crate) async fn deny(
     Id(id): Id<ApprovalId>,
     Body(said): Body<Said>,
 ) -> ApiResult<Json<Value>> {
-    told(&app, &who, id, Answer { approved: false, reason: said.reason, edited: said.edited, seen: None }).await
+    told(
+        &app,
+        &who,
+        id,
+        Answer { approved: false, reason: said.reason, edited: said.edited, seen: None, shown_at: said.shown_at },
+    )
+    .await
 }
 
 async fn told(app: &App, who: &Who, id: ApprovalId, said: Answer) -> ApiResult<Json<Value>> {

@@ -20,7 +20,7 @@ pub(super) fn arguments(value: &Value) -> Markup {
     }
 }
 
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Object(_) | Value::Array(_) => pretty(value),

@@ -4,6 +4,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use control::approval::Answer;
+use domain::clock::Timestamp;
 use domain::event::Resolution;
 use domain::id::{ApprovalId, CallId, Digest, SessionId};
 use serde::Deserialize;
@@ -27,6 +28,9 @@ pub(crate) struct Said {
     /// The hash of the arguments that the form was shown with.
     #[serde(default)]
     seen: Option<Digest>,
+    /// When the form was shown.
+    #[serde(default)]
+    shown: Option<Timestamp>,
     #[serde(default)]
     say: Option<String>,
 }
@@ -41,7 +45,14 @@ pub(crate) async fn approve(
     let edited: Option<Value> = said.edited.as_deref().map(serde_json::from_str).transpose().map_err(|error| {
         ApiError::bad(format!("the edited arguments are not JSON: {error}"), "go back and mend them")
     })?;
-    answer(&app, &reader, id, &said.csrf, Answer { approved: true, reason: said.reason, edited, seen: said.seen }).await
+    answer(
+        &app,
+        &reader,
+        id,
+        &said.csrf,
+        Answer { approved: true, reason: said.reason, edited, seen: said.seen, shown_at: said.shown },
+    )
+    .await
 }
 
 /// No.
@@ -51,7 +62,14 @@ pub(crate) async fn deny(
     Id(id): Id<ApprovalId>,
     Fields(said): Fields<Said>,
 ) -> ApiResult<Response> {
-    answer(&app, &reader, id, &said.csrf, Answer { approved: false, reason: said.reason, ..Answer::default() }).await
+    answer(
+        &app,
+        &reader,
+        id,
+        &said.csrf,
+        Answer { approved: false, reason: said.reason, shown_at: said.shown, ..Answer::default() },
+    )
+    .await
 }
 
 async fn answer(app: &App, reader: &Reader, id: ApprovalId, csrf: &str, said: Answer) -> ApiResult<Response> {

@@ -1,6 +1,8 @@
 //! What waits for people, with the evidence they need: what will happen, why the agent wants it, what it is worth,
 //! the exact arguments, the rule, the expiry. Deciding is `decide`'s; a GET never does.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::capability::Effect;
@@ -13,7 +15,9 @@ use super::page::{Reader, page, token_field};
 use super::session::Csrf;
 use super::words::{ago, mark, money, notes};
 use crate::api::Id;
-use crate::api::inbox::{self, Waiting};
+use crate::api::inbox::past::{Decided, Outcome};
+use crate::api::inbox::stats;
+use crate::api::inbox::{self, Waiting, past};
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 
@@ -22,11 +26,14 @@ pub(crate) async fn list(State(app): State<App>, reader: Reader) -> ApiResult<Re
     let all = inbox::waiting(&app).await?;
     let (mine, others): (Vec<_>, Vec<_>) = all.iter().partition(|waiting| waiting.is_for(&reader.who));
     let now = app.clock.now();
+    let stats = stats::of(&past::of(&app, None).await?);
     let body = html! {
+        (together(&mine))
         @if all.is_empty() { p { "Nothing waits for anybody. What needs consent, or a word on a write in doubt, comes here." } }
         @for waiting in &mine { (one(waiting, &reader, now)) }
         @if !mine.is_empty() && !others.is_empty() { h2 { "For others to decide" } }
         @for waiting in &others { (one(waiting, &reader, now)) }
+        (answering(&stats))
     };
     Ok(page(&reader, "Inbox", &body))
 }
@@ -38,6 +45,68 @@ pub(crate) async fn show(State(app): State<App>, reader: Reader, Id(id): Id<Stri
     let waiting = found.ok_or_else(gone)?;
     let body = html! { p { a href="/inbox" { "All that waits" } } (one(&waiting, &reader, app.clock.now())) };
     Ok(page(&reader, "Inbox", &body))
+}
+
+/// Requests of one shape are offered to be answered together.
+fn together(mine: &[&Waiting]) -> Markup {
+    let mut shapes: BTreeMap<&str, Vec<&Waiting>> = BTreeMap::new();
+    for waiting in mine.iter().filter(|waiting| !waiting.batch.is_empty()) {
+        shapes.entry(&waiting.batch).or_default().push(waiting);
+    }
+    html! {
+        @for (shape, all) in shapes.iter().filter(|(_, all)| all.len() > 1) {
+            p { a href={ "/inbox/together/" (shape) } { (all[0].agent) " asks for " (all[0].what) " " (all.len()) " times: answer them together" } }
+        }
+    }
+}
+
+/// What people said to the like of it before.
+fn similar(all: &[Decided], now: Timestamp) -> Markup {
+    let word = |outcome: Outcome| match outcome {
+        Outcome::Approved => "approved",
+        Outcome::Edited => "approved, edited",
+        Outcome::Denied => "denied",
+        Outcome::Lapsed => "lapsed",
+        Outcome::Waits => "waits",
+    };
+    html! {
+        @if !all.is_empty() {
+            details {
+                summary { "What people said to the like of it before" }
+                table {
+                    @for one in all {
+                        tr {
+                            td { a href={ "/sessions/" (one.session) "#call-" (one.approval.call.ordinal) } { (word(one.outcome)) } }
+                            td { @if let Some(value) = one.value_usd_micros { (money(value)) } }
+                            td { @for said in &one.answers { (said.person) @if !said.reason.is_empty() { ": “" (said.reason) "” " } } }
+                            td { (ago(now, one.asked_at)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What answering costs, and how it is done.
+fn answering(stats: &stats::Stats) -> Markup {
+    html! {
+        @if !stats.weeks.is_empty() {
+            h2 { "What answering takes" }
+            table {
+                tr { th { "agent" } th { "week of" } th { "asked" } th { "yes" } th { "edited" } th { "no" } th { "lapsed" } th { "minutes" } }
+                @for week in stats.weeks.iter().take(20) {
+                    tr { td { (week.agent) } td { (week.week) } td { (week.asked) } td { (week.approved) } td { (week.edited) } td { (week.denied) } td { (week.lapsed) } td { (week.minutes) } }
+                }
+            }
+            table {
+                tr { th { "who" } th { "answers" } th { "yes" } th { "yes within 2 s of seeing it" } }
+                @for person in &stats.people {
+                    tr { td { (person.person) } td { (person.answers) } td { (person.yes) } td { (person.hardly_read) " of " (person.measured) } }
+                }
+            }
+        }
+    }
 }
 
 fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
@@ -59,15 +128,16 @@ fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
             @if !waiting.reasoning.is_empty() { h3 { "Why it wants this, in its own words" } }
             @for reasoning in &waiting.reasoning { div.reasoning { (reasoning) } }
             h3 { @if in_doubt { "What was sent" } @else { "What will happen" } }
-            p { (what_happens(waiting)) }
+            p { (what_happens(waiting)) " " strong { (waiting.undone) } }
             (arguments(&waiting.arguments))
+            (similar(&waiting.similar, now))
             div.meta {
                 "asked " (ago(now, waiting.since)) " · decided by " (waiting.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))
                 @if let Some(expires) = waiting.expires { " · becomes no by itself " (ago(now, expires)) }
                 " · " a href={ "/sessions/" (waiting.session) "#call-" (waiting.call.ordinal) } { "the whole session" }
                 " · " a href={ "/calls/" (waiting.call) } { "explain" } " · " span.id { (waiting.id) }
             }
-            (forms(waiting, reader))
+            (forms(waiting, reader, now))
         }
     }
 }
@@ -77,7 +147,7 @@ fn what_happens(waiting: &Waiting) -> Markup {
         Some(Effect::Read) => "It changes nothing.",
         Some(Effect::Idempotent) => "It changes something; sent twice it changes no more.",
         Some(Effect::Write) => "It changes something outside.",
-        Some(Effect::Irreversible) => "It cannot be undone.",
+        Some(Effect::Irreversible) => "It changes something outside, for good.",
         None => "What it changes is not known.",
     };
     let tense = if waiting.item == "in_doubt" { "was" } else { "is" };
@@ -90,11 +160,11 @@ fn what_happens(waiting: &Waiting) -> Markup {
 }
 
 /// The answer's form, for whoever may give it.
-fn forms(waiting: &Waiting, reader: &Reader) -> Markup {
+fn forms(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
     let Some(token) = reader.csrf.as_ref().filter(|_| waiting.is_for(&reader.who)) else {
         return html! { p.meta { (only(waiting)) "; you are " (reader.who.name()) "." } };
     };
-    if waiting.item == "in_doubt" { resolve(&waiting.id, token) } else { decide(waiting, token) }
+    if waiting.item == "in_doubt" { resolve(&waiting.id, token) } else { decide(waiting, token, now) }
 }
 
 /// Who may answer, in words.
@@ -105,11 +175,12 @@ fn only(waiting: &Waiting) -> String {
     format!("Only a person of {} may answer{but}", groups.join(" or "))
 }
 
-fn decide(waiting: &Waiting, token: &Csrf) -> Markup {
+fn decide(waiting: &Waiting, token: &Csrf, now: Timestamp) -> Markup {
     let path = |verb: &str| format!("/inbox/{}/{verb}", waiting.id);
     html! {
         form.decide method="post" action=(path("approve")) {
             (token_field(token))
+            input type="hidden" name="shown" value=(now.0);
             @if let Some(progress) = &waiting.progress { input type="hidden" name="seen" value=(progress.arguments_sha256); }
             label { "Why: kept with your decision, and told to the agent" input type="text" name="reason"; }
             button.yes { "Approve" }
@@ -119,6 +190,7 @@ fn decide(waiting: &Waiting, token: &Csrf) -> Markup {
             summary { "Edit, then approve" }
             form.decide method="post" action=(path("approve")) {
                 (token_field(token))
+                input type="hidden" name="shown" value=(now.0);
                 label { "All arguments, as JSON: exactly these are sent" textarea name="edited" rows="9" { (pretty(&waiting.arguments)) } }
                 label { "Why" input type="text" name="reason"; }
                 button.yes { "Approve as edited" }

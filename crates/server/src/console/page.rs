@@ -22,12 +22,13 @@ const ICON: &str = include_str!("icon.svg");
 /// The style's address names its content, so it may be kept for ever.
 const KEPT: &str = "public, max-age=31536000, immutable";
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("/", "Agents"),
     ("/top", "What runs"),
     ("/sessions", "Sessions"),
     ("/inbox", "Inbox"),
     ("/budgets", "Budgets"),
+    ("/grants", "Grants"),
     ("/cost", "Cost"),
 ];
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
 
+mod approvals;
 mod attached;
 mod attached_calls;
 mod bounds;
