@@ -24,7 +24,7 @@ mod writer;
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use domain::clock::Clock;
@@ -85,6 +85,7 @@ struct Shared {
     posts: Told,
     posted: AtomicI64,
     outages: outage::Outages,
+    snapshot_at: AtomicU64,
     /// Mail that was said to be unreadable.
     unreadable: Mutex<BTreeSet<(SessionId, MailId)>>,
     committed: broadcast::Sender<Committed>,
@@ -124,6 +125,7 @@ impl Log {
             posts: Told::default(),
             posted: AtomicI64::new(0),
             outages: outage::Outages::default(),
+            snapshot_at: AtomicU64::new(writer::SNAPSHOT_AT),
             unreadable: Mutex::default(),
             committed: broadcast::Sender::new(COMMITTED_KEPT),
         });
@@ -248,6 +250,15 @@ impl Log {
             }
         }
         keeper::hand_over(self.shared()).await;
+    }
+
+    /// Keeps snapshots of sessions from so many records on, where they are shorter than those of the world.
+    pub fn keep_snapshots_from(&self, records: u64) {
+        self.shared().snapshot_at.store(records, Ordering::Relaxed);
+    }
+
+    fn snapshots_from(&self) -> u64 {
+        self.shared().snapshot_at.load(Ordering::Relaxed)
     }
 
     /// The store, for views, which are of this crate.

@@ -93,12 +93,13 @@ impl Chronicle {
             .collect()
     }
 
-    /// Where a snapshot and the records behind it come to something else than all records.
-    pub(crate) async fn snapshots(&self, tales: &[Tale]) -> Vec<String> {
-        let mut wrong = Vec::new();
+    /// Where a snapshot and the records behind it come to something else than all records; and how many there are.
+    pub(crate) async fn snapshots(&self, tales: &[Tale]) -> (Vec<String>, u64) {
+        let (mut wrong, mut found) = (Vec::new(), 0);
         for tale in tales {
             let Ok(Some(loaded)) = self.log.load_behind_snapshot(tale.id, execution::FOLD).await else { continue };
             let Some(snapshot) = loaded.snapshot else { continue };
+            found += 1;
             let Ok(mut session) = serde_json::from_slice::<Session>(&snapshot) else {
                 wrong.push(format!("{}: its snapshot does not read", tale.id));
                 continue;
@@ -110,7 +111,7 @@ impl Chronicle {
                 wrong.push(format!("{}: its snapshot comes to something else than its records", tale.id));
             }
         }
-        wrong
+        (wrong, found)
     }
 }
 

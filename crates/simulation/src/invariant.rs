@@ -85,7 +85,9 @@ pub async fn at_rest(world: &World, node: &Node) -> Vec<String> {
         }
     }
     wrong.extend(world.chronicle.differs(&tales).await);
-    wrong.extend(world.chronicle.snapshots(&tales).await);
+    let (differ, snapshots) = world.chronicle.snapshots(&tales).await;
+    wrong.extend(differ);
+    world.watch.saw_snapshots(snapshots);
     wrong.extend(inbox(&node.log, &tales).await);
     wrong.extend(books::compare(&node.log, &tales).await);
     wrong

@@ -33,6 +33,8 @@ const START_AGAIN: Duration = Duration::from_millis(100);
 const LONGEST_UNREST: Duration = Duration::from_secs(12 * 3600);
 /// The longest between two looks whether everything rests.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
+/// From how many records on a session has a snapshot: few, for the sessions of a seed are short.
+const SNAPSHOT_AT: u64 = 3;
 /// How much mail that is due is looked at: more than there ever is.
 const DUE: usize = 1_000;
 
@@ -87,6 +89,7 @@ async fn govern(world: &World, store: Arc<Faulty>, node: &str) -> Result<(Log, A
     let sealer = Sealer::from_master(&[7; 32], world.time());
     let approvals = sealer.derive("approvals");
     let log = Log::open(store, sealer, world.time(), node).await?;
+    log.keep_snapshots_from(SNAPSHOT_AT);
     let checks =
         Checks { price: Arc::new(models::price_check), pin: Arc::new(models::pin_check), secret: Arc::new(|_| true) };
     let gate = Gate::open(log.clone(), &approvals, checks).await?;

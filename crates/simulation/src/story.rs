@@ -38,6 +38,8 @@ pub struct Told {
     pub steps: u64,
     /// How many things were looked at that must hold.
     pub checks: u64,
+    /// How many snapshots were compared with what they stand for.
+    pub snapshots: u64,
     /// How often each kind of thing went wrong outside.
     pub faults: BTreeMap<&'static str, u64>,
     /// How often each kind of event happened.
@@ -90,7 +92,23 @@ pub fn tell(seed: u64) -> Told {
     };
     let (effects, digest) = (world.watch.all_done().len(), Digest::of(text.as_bytes()));
     let (checks, faults, notes) = (world.watch.checks(), world.watch.faults(), people.notes().to_vec());
-    Told { seed, weather, lives, records, effects, crashes, steps, checks, faults, kinds, digest, notes, wrong }
+    let snapshots = world.watch.snapshots();
+    Told {
+        seed,
+        weather,
+        lives,
+        records,
+        effects,
+        crashes,
+        steps,
+        checks,
+        snapshots,
+        faults,
+        kinds,
+        digest,
+        notes,
+        wrong,
+    }
 }
 
 async fn live(world: &World, node: &Node, people: &mut People, left: &mut usize) -> End {

@@ -34,6 +34,8 @@ struct Seen {
     /// What went wrong outside, by kind.
     faults: BTreeMap<&'static str, u64>,
     checks: u64,
+    /// Snapshots that were compared with what they stand for.
+    snapshots: u64,
     /// Messages that the node said it has.
     accepted: BTreeMap<MailId, SessionId>,
     wrong: Vec<String>,
@@ -178,6 +180,16 @@ impl Watch {
     /// So many things were looked at that must hold.
     pub(crate) fn checked(&self, many: u64) {
         self.seen().checks += many;
+    }
+
+    /// So many snapshots were compared with what they stand for.
+    pub(crate) fn saw_snapshots(&self, many: u64) {
+        self.seen().snapshots += many;
+    }
+
+    /// How many were.
+    pub fn snapshots(&self) -> u64 {
+        self.seen().snapshots
     }
 
     /// How many things were looked at that must hold.

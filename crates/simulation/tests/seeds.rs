@@ -116,6 +116,7 @@ impl Sum {
             ("lives of a node", told.lives as u64),
             ("crashes", told.crashes),
             ("invariants checked", told.checks),
+            ("snapshots compared", told.snapshots),
             ("records", told.records),
             ("effects", told.effects as u64),
         ];
@@ -169,6 +170,7 @@ fn whatever_happens_what_must_hold_holds() {
         KINDS.iter().for_each(|kind| assert!(all.kinds.contains_key(*kind), "no seed has led to {kind}"));
         FAULTS.iter().for_each(|kind| assert!(all.faults.contains_key(kind), "in no seed {kind}"));
         assert!(all.counts["crashes"] > 0, "no node has died");
+        assert!(all.counts["snapshots compared"] > 0, "no session had a snapshot");
     }
 }
 

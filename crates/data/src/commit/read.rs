@@ -94,6 +94,7 @@ impl Log {
         let Some((_, key)) = keys.pop_last() else { return Err(DataError::Erased { session }) };
         let HeadRow { head, pos, seq, .. } = found.head;
         let writer = SessionWriter::new(session, shard, epoch, key).resume(pos, seq, snapshot_seq);
+        let writer = writer.with_snapshots_from(self.snapshots_from());
         Ok(Some(Loaded { writer, head, snapshot, records }))
     }
 
@@ -107,7 +108,8 @@ impl Log {
     /// shard been in other hands meanwhile, a later right would let two chains begin.
     pub fn begin_under(&self, right: Right, session: SessionId) -> SessionWriter {
         let shard = self.shard_of(session);
-        SessionWriter::new(session, shard, right.0, Arc::new(self.sealer().new_key(session, 1)))
+        let key = Arc::new(self.sealer().new_key(session, 1));
+        SessionWriter::new(session, shard, right.0, key).with_snapshots_from(self.snapshots_from())
     }
 
     /// The same, under the right of now: for a session that nobody else can know of.

@@ -17,7 +17,7 @@ use crate::seal::{Sealer, SessionKey, message_id};
 use crate::store::{KeyRow, SnapshotRow};
 
 /// How many records a session has before its first snapshot: fewer are folded as quickly.
-const SNAPSHOT_AT: u64 = 64;
+pub(super) const SNAPSHOT_AT: u64 = 64;
 
 /// A session that was loaded, to go on.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub struct SessionWriter {
     principal: Option<(Arc<Principal>, Digest)>,
     /// The last record that the session's snapshot holds, or would hold if the state were worth one; 0 without one.
     snapshot_seq: Seq,
+    /// From how many records on it has one.
+    snapshot_at: u64,
     /// A new snapshot, for the next commit to take along.
     snapshot: Option<SnapshotRow>,
     state: State,
@@ -82,6 +84,7 @@ impl SessionWriter {
             key_stored: false,
             principal: None,
             snapshot_seq: Seq(0),
+            snapshot_at: SNAPSHOT_AT,
             snapshot: None,
             state: State::Ready,
         }
@@ -89,6 +92,10 @@ impl SessionWriter {
 
     pub(super) fn resume(self, pos: Pos, seq: Seq, snapshot_seq: Seq) -> Self {
         SessionWriter { pos, seq, snapshot_seq, key_stored: true, ..self }
+    }
+
+    pub(super) fn with_snapshots_from(self, snapshot_at: u64) -> Self {
+        SessionWriter { snapshot_at, ..self }
     }
 
     /// The session.
@@ -114,7 +121,8 @@ impl SessionWriter {
     /// Whether the session has grown so much since its snapshot that a new one is worth its bytes: by a quarter, so
     /// that all that are ever written add up to a few times what the last one holds.
     pub fn snapshot_due(&self) -> bool {
-        let due = if self.snapshot_seq == Seq(0) { SNAPSHOT_AT } else { self.snapshot_seq.0 + self.snapshot_seq.0 / 4 };
+        let due =
+            if self.snapshot_seq == Seq(0) { self.snapshot_at } else { self.snapshot_seq.0 + self.snapshot_seq.0 / 4 };
         self.seq.0 >= due
     }
 
