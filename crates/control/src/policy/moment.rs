@@ -74,6 +74,14 @@ impl Using<'_> {
         matches!(self.capability, CapabilityRef::External(_)) && self.spec.is_none_or(|spec| spec.egress)
     }
 
+    /// The arguments that nobody vouches for.
+    pub(crate) fn unvouched(&self, known: Option<&Provenance>) -> Vec<String> {
+        match known {
+            Some(known) => known.unvouched.iter().cloned().collect(),
+            None => self.steering().map(str::to_owned).collect(),
+        }
+    }
+
     /// The arguments that steer its effect.
     fn steering(&self) -> impl Iterator<Item = &str> {
         let given = self.arguments.as_object().into_iter().flat_map(|map| map.keys());
@@ -130,7 +138,8 @@ pub(crate) fn context(moment: &Moment<'_>, input: &Fields, reads: &Reads) -> Res
         put("egress", &|| Ok(Some(Value::new_bool(using.leaves()))))?;
         put("value_usd_micros", &|| Ok(Some(Value::new_long(using.worth()))))?;
         put("value_known", &|| Ok(Some(Value::new_bool(using.is_valued()))))?;
-        put("unvouched", &|| Ok(Some(unvouched(using, known))))?;
+        put("unvouched", &|| Ok(Some(texts(using.unvouched(known).iter().map(String::as_str)))))?;
+        put("requested", &|| Ok(Some(Value::new_bool(known.is_some_and(|known| known.requested)))))?;
         put("provenance", &|| provenance(using, known, input, reads).map(Some))?;
         put("approval", &|| approval(using))?;
         put("input", &|| {
@@ -140,13 +149,6 @@ pub(crate) fn context(moment: &Moment<'_>, input: &Fields, reads: &Reads) -> Res
         })?;
     }
     Context::from_pairs(pairs).map_err(|error| error.to_string())
-}
-
-fn unvouched(using: &Using<'_>, known: Option<&Provenance>) -> Value {
-    match known {
-        Some(known) => texts(known.unvouched.iter().map(String::as_str)),
-        None => texts(using.steering()),
-    }
 }
 
 fn provenance(using: &Using<'_>, known: Option<&Provenance>, input: &Fields, reads: &Reads) -> Result<Value, String> {

@@ -74,6 +74,8 @@ fn of_rule(agent: &Name, moment: &Moment<'_>, rule: &Rule) -> String {
     let said = own.replace("{agent}", agent.as_str()).replace("{rule}", &rule.id);
     let Some(using) = &moment.using else { return said };
     let said = said.replace("{capability}", using.capability.name().as_str());
+    let unvouched = using.unvouched(moment.provenance.as_ref()).join(", ");
+    let said = said.replace("{unvouched}", &unvouched);
     let said = said.replace("{effect}", &using.effect.to_string()).replace("{unvalued}", unvalued(using));
     said.replace("{value}", &using.value.map_or("unknown".to_owned(), |value| UsdMicros(value).to_string()))
 }

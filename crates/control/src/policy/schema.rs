@@ -72,7 +72,7 @@ pub(crate) fn text<'a>(tools: impl IntoIterator<Item = Tool<'a>>) -> String {
             let (input, origins) = (written(input), origins.join(", "));
             format!(
                 " appliesTo {{ principal: Agent, resource: Tool, context: {{{KNOWN}, effect: String, egress: Bool, \
-                 value_usd_micros: Long, value_known: Bool, unvouched: Set<String>, provenance: {{{origins}}}, \
+                 value_usd_micros: Long, value_known: Bool, unvouched: Set<String>, requested: Bool, provenance: {{{origins}}}, \
                  approval?: {{count: Long, approvers: Set<String>}}, input: {input}}} }}"
             )
         });

@@ -28,7 +28,7 @@ fn decide(house: &House, facts: &Facts) -> Verdict {
         input_schema: Some(&draft.input_schema),
         value_usd_micros: draft.value,
         worst: WORST,
-        provenance: None,
+        provenance: draft.provenance.as_ref(),
     };
     let call = CallId { session: principal.link.session, ordinal: 1 };
     house.gate.decide(&house.gate.registry(), &Query { call, attempt: 1, principal: &principal, facts, want })

@@ -21,6 +21,8 @@ mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod quorum;
 #[cfg(test)]
 mod readiness;

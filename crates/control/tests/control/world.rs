@@ -14,6 +14,7 @@ use domain::descriptor::{ModelProvider, parse_file};
 use domain::event::Event;
 use domain::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId, Shard};
 use domain::principal::{Autonomy, Caller, Link, Principal};
+use domain::provenance::Provenance;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -91,6 +92,7 @@ pub(crate) struct Draft {
     pub(crate) input_schema: Value,
     pub(crate) effect: Effect,
     pub(crate) capability: CapabilityRef,
+    pub(crate) provenance: Option<Provenance>,
 }
 
 impl Draft {
@@ -103,6 +105,7 @@ impl Draft {
                 "to": {"type": "string"}, "amount_usd": {"type": "number"}, "copies": {"type": "integer"}}}),
             effect: Effect::Write,
             capability: "mcp://gateway/email-draft".parse().unwrap(),
+            provenance: Some(Provenance::default()),
         }
     }
 
@@ -116,7 +119,7 @@ impl Draft {
             input_schema: Some(&self.input_schema),
             value_usd_micros: self.value,
             worst: Amounts { usd_micros: 2000, calls: 1, external_actions: 1, ..Amounts::default() },
-            provenance: None,
+            provenance: self.provenance.as_ref(),
         }
     }
 }

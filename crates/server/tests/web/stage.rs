@@ -64,7 +64,7 @@ spec: {server: books, tool: read_invoices, effect: read}
 apiVersion: agent.os/v1
 kind: Capability
 metadata: {name: email-draft, owner: it-platform}
-spec: {server: books, tool: draft_email, effect: write, value_usd: args.amount_usd, cost_usd: 0.002}
+spec: {server: books, tool: draft_email, effect: write, value_usd: args.amount_usd, cost_usd: 0.002, egress: false}
 ---
 apiVersion: agent.os/v1
 kind: Agent
