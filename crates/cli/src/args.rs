@@ -6,6 +6,7 @@ mod examples;
 mod grant;
 mod onboard;
 mod options;
+mod policy;
 mod word;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use options::{
     AddWebhook, Audit, Bench, Calls, Demo, Events, Freeze, Heavy, InboxView, Key, KeyKind, Person, Run, Say, Send,
     Shadow, Up, Webhook, What,
 };
+pub(crate) use policy::{Explain, Policy};
 pub(crate) use word::{By, Since};
 
 /// Runs AI agents as suspendable processes, under identity, policy, budget and approval.
@@ -253,6 +255,9 @@ pub(crate) enum Command {
     /// What agents, owner groups and sessions may spend, and the most that can be spent today.
     #[command(subcommand, after_help = examples::BUDGET)]
     Budget(Budget),
+    /// Policies: what is in force, what it would say to a call, and tables of calls with what is expected.
+    #[command(subcommand, after_help = examples::POLICY)]
+    Policy(Policy),
     /// Check the log's proofs.
     #[command(subcommand, after_help = examples::AUDIT)]
     Audit(Audit),

@@ -68,6 +68,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Kill { session, reason } => commands::stop::kill(&global, &session, &reason).await,
         Command::Freeze(freeze) => commands::stop::freeze(&global, &freeze).await,
         Command::Unfreeze(what) => commands::stop::unfreeze(&global, &what).await,
+        Command::Policy(policy) => commands::policy::policy(&global, policy).await,
         Command::Budget(budget) => commands::budget::budget(&global, budget).await,
         Command::Cost { by, since } => commands::cost::cost(&global, by, &since).await,
         Command::Backup { file, without_keys } => commands::backup::backup(&global, &file, without_keys).await,

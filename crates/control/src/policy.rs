@@ -19,6 +19,7 @@ mod shape;
 pub mod show;
 mod slice;
 mod slices;
+pub mod suppose;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use crate::budget::Caps;
 use crate::consent::Obligation;
 use crate::registry::{AgentEntry, Registry};
 use compile::Terms;
-use document::{Duty, Rule};
+use document::{Document, Duty, Rule};
 use slice::{Outcome, Parts, Slice, Wish};
 use slices::{Key, Made, Of};
 
@@ -314,6 +315,15 @@ fn key(whose: &Whose<'_>, of: Of) -> Key {
     let Whose { registry, agent, in_force } = whose;
     let revisions = [in_force.started_under.revision, in_force.current.revision];
     Key { agent: (*agent).clone(), revisions, policies: registry.policy_set(agent), of }
+}
+
+/// Every text that is in force for an agent and can be read.
+fn documents(whose: &Whose<'_>) -> Vec<Document> {
+    let Whose { registry, agent, in_force } = whose;
+    let own = compile::text(&in_force.terms(registry, agent));
+    let own = Document::read(&document::Origin::Descriptor, &own).ok();
+    let covering = registry.covering(agent).filter_map(|(_, policy)| policy.rules.as_ref().as_ref().ok());
+    applied::standard().into_iter().chain(covering).cloned().chain(own).collect()
 }
 
 fn made(whose: &Whose<'_>, wish: Wish<'_>) -> Result<Slice, (Option<String>, String)> {

@@ -12,6 +12,7 @@ pub(crate) mod health;
 pub(crate) mod inbox;
 pub(crate) mod messages;
 pub(crate) mod people;
+pub(crate) mod policies;
 pub(crate) mod resources;
 pub(crate) mod results;
 pub(crate) mod sessions;

@@ -275,3 +275,11 @@ Examples:
   ostler budget prove                  the most that can be spent today, and why
 
 Money that calls in flight may come to is held before they are sent: a budget is never overspent.";
+
+pub(super) const POLICY: &str = "\
+Examples:
+  ostler policy show reconciliation-finance
+  ostler policy explain reconciliation-finance email-draft '{\"to\": \"a@b.example\"}' --value 1500
+  ostler policy test calls.yaml                     exit 1 where a call is decided otherwise
+  ostler policy test calls.yaml -f new-policy.yaml  with that file taken as applied; nothing is changed
+  ostler policy schema                              what a rule can read, tool by tool";

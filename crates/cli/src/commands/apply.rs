@@ -29,6 +29,11 @@ pub(crate) async fn apply(global: &Global, files: &[PathBuf], dry_run: bool) -> 
     Ok(())
 }
 
+/// Files, as a server takes them.
+pub(crate) fn bodies(files: &[PathBuf]) -> Outcome<Vec<Value>> {
+    Ok(gather(files)?.iter().map(|(path, text)| body(path, text)).collect())
+}
+
 /// Sends files to a server and returns what it says was applied.
 pub(crate) async fn send(client: &Client, files: &[PathBuf], dry_run: bool) -> Outcome<Value> {
     let files = gather(files)?;

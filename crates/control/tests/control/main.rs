@@ -6,6 +6,7 @@ mod answers;
 mod autonomy;
 #[cfg(test)]
 mod budget;
+mod cedar;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(crate) struct Files {
 /// A file, and the files that it refers to, by the paths as they are written in it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
     path: String,
     text: String,
     #[serde(default)]
@@ -45,7 +45,7 @@ struct File {
 /// Applies all descriptors of all files, or none.
 pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Files>) -> ApiResult<Json<Value>> {
     who.admin()?;
-    let descriptors = parse(&files)?;
+    let descriptors = parse_all(&files.files)?;
     if descriptors.iter().any(|descriptor| descriptor.kind() == Kind::Policy) {
         let next = apply::preview(&app.gate, &descriptors)?;
         app.gate.defined(app.gateway.definitions(&next).await);
@@ -85,9 +85,9 @@ fn unfit(problems: Vec<Value>) -> ApiError {
     ApiError::unfit(reason, json!({ "diagnostics": problems }))
 }
 
-fn parse(files: &Files) -> ApiResult<Vec<Descriptor>> {
+pub(crate) fn parse_all(files: &[File]) -> ApiResult<Vec<Descriptor>> {
     let (mut descriptors, mut problems) = (Vec::new(), Vec::new());
-    for File { path, text, attachments } in &files.files {
+    for File { path, text, attachments } in files {
         match descriptor::parse_file(path, text, &|path| attachments.get(path).cloned()) {
             Ok(parsed) => descriptors.extend(parsed),
             Err(diagnostics) => problems.extend(diagnostics.iter().map(|diagnostic| drawn(diagnostic, text))),

@@ -1,0 +1,363 @@
+//! What the rules would say to a call that nobody makes: for tables of tests, and for people who ask why, and what
+//! would let it pass. It asks the same slices as the gate, and only the policy's part of the question. Must not record
+//! anything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use domain::capability::{CapabilityRef, Effect};
+use domain::clock::Timestamp;
+use domain::descriptor::{CapabilitySpec, INTERNAL_WRITES};
+use domain::id::{Digest, Name};
+use domain::money::UsdMicros;
+use domain::principal::{Autonomy, Mode};
+use domain::provenance::Provenance;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::check::Definitions;
+use super::show::{Told, told};
+use super::{Defined, InForce, Moment, Ruled, Ruling, Using, Whose, document, rule};
+use crate::error::ControlError;
+use crate::registry::Registry;
+
+/// A call, as a person describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// Whose it would be.
+    pub agent: Name,
+    /// Of which tool: `email-draft`, or `internal://remember`.
+    pub tool: String,
+    /// With which arguments.
+    #[serde(default)]
+    pub input: Map<String, Value>,
+    /// What it is worth, in dollars, where that is not what the capability's descriptor makes of its arguments.
+    #[serde(default)]
+    pub value_usd: Option<f64>,
+    /// When; absent: now.
+    #[serde(default)]
+    pub at: Option<String>,
+    /// How much the agent may do on its own; absent: as it is.
+    #[serde(default)]
+    pub autonomy: Option<Autonomy>,
+    /// The person behind it.
+    #[serde(default)]
+    pub on_behalf_of: Option<Name>,
+    /// How many delegated before.
+    #[serde(default)]
+    pub depth: usize,
+    /// What the agent spent today, in dollars; absent: nothing.
+    #[serde(default)]
+    pub spent_today_usd: f64,
+    /// Who consented to exactly this.
+    #[serde(default)]
+    pub approved_by: Vec<Name>,
+    /// Where its arguments come from; absent: nothing untrusted was heard, and all are vouched for.
+    #[serde(default)]
+    pub provenance: Provenance,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It may go.
+    Allow,
+    /// It waits for consent.
+    Ask,
+    /// It is written down, and not sent.
+    Record,
+    /// It is refused.
+    Deny,
+}
+
+/// What the rules would say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// What becomes of it.
+    pub decision: Decision,
+    /// The rules that say so, with their texts.
+    pub rules: Vec<Told>,
+    /// Why.
+    pub reason: String,
+    /// What to do next.
+    pub next: String,
+    /// Whose consent it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Name>,
+    /// How many of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u16>,
+    /// The values that the rules which say so read.
+    pub because: Map<String, Value>,
+    /// The nearest changes that would let it pass.
+    pub would: Vec<String>,
+}
+
+struct Supposed<'a> {
+    registry: &'a Registry,
+    in_force: InForce<'a>,
+    case: &'a Case,
+    capability: CapabilityRef,
+    effect: Effect,
+    spec: Option<&'a CapabilitySpec>,
+    schema: Arc<Value>,
+    arguments: Value,
+    value: Option<i64>,
+    now: Timestamp,
+}
+
+/// What the rules would say to a call.
+///
+/// # Errors
+/// When it names an agent or a tool that is not there.
+pub fn ask(
+    registry: &Registry,
+    definitions: &Definitions,
+    case: &Case,
+    now: Timestamp,
+) -> Result<Answer, ControlError> {
+    let supposed = supposed(registry, definitions, case, now)?;
+    let ruled = supposed.ruled(&supposed.moment());
+    let mut answer = answer(&ruled);
+    answer.rules = supposed.told(&ruled);
+    answer.because = supposed.because(&answer.rules);
+    answer.would = match answer.decision {
+        Decision::Allow => Vec::new(),
+        Decision::Ask | Decision::Record | Decision::Deny => supposed.would(&answer),
+    };
+    Ok(answer)
+}
+
+fn supposed<'a>(
+    registry: &'a Registry,
+    definitions: &Definitions,
+    case: &'a Case,
+    now: Timestamp,
+) -> Result<Supposed<'a>, ControlError> {
+    let not_found = |reason: String, next: &str| Err(ControlError::NotFound { reason, next: next.to_owned() });
+    let Some(in_force) = InForce::newest(registry, &case.agent) else {
+        return not_found(
+            format!("There is no agent named {}.", case.agent),
+            "List what there is: `ostler get agents`.",
+        );
+    };
+    let capability = match (case.tool.parse::<CapabilityRef>(), case.tool.parse::<Name>()) {
+        (Ok(capability), _) => capability,
+        (Err(_), Ok(name)) => CapabilityRef::External(name),
+        (Err(why), Err(_)) => return not_found(format!("{why}."), "Name a tool of the agent."),
+    };
+    let (effect, spec) = match &capability {
+        CapabilityRef::Internal(name) if INTERNAL_WRITES.contains(&name.as_str()) => (Effect::Write, None),
+        CapabilityRef::Internal(_) => (Effect::Read, None),
+        CapabilityRef::External(name) => {
+            let spec = registry.capability(name).map(|entry| &entry.descriptor.spec);
+            (spec.map_or(Effect::Irreversible, |spec| spec.effect), spec)
+        }
+    };
+    let now = match case.at.as_ref().map(|at| at.parse::<Timestamp>()).transpose() {
+        Ok(at) => at.unwrap_or(now),
+        Err(error) => {
+            let next = "Such as 2026-12-01T09:00Z.".to_owned();
+            return Err(ControlError::Invalid { reason: format!("{error}."), next });
+        }
+    };
+    let arguments = Value::Object(case.input.clone());
+    let schema = definitions.get(&capability).cloned();
+    let schema = schema.unwrap_or_else(|| Arc::new(json!({"type": "object", "properties": looks_like(&case.input)})));
+    let value = match case.value_usd {
+        Some(usd) => UsdMicros::from_dollars(usd).map(|usd| usd.0),
+        None => spec.and_then(|spec| spec.value_of(&arguments)).map(|usd| usd.0),
+    };
+    Ok(Supposed { registry, in_force, case, capability, effect, spec, schema, arguments, value, now })
+}
+
+/// The types of arguments whose definition nobody has: as they look here.
+fn looks_like(input: &Map<String, Value>) -> Value {
+    let each = input.iter().map(|(name, value)| (name.clone(), looks(value)));
+    Value::Object(each.collect())
+}
+
+fn looks(value: &Value) -> Value {
+    match value {
+        Value::Null => json!({}),
+        Value::Bool(_) => json!({"type": "boolean"}),
+        Value::Number(_) => json!({"type": "number"}),
+        Value::String(_) => json!({"type": "string"}),
+        Value::Array(items) => {
+            json!({"type": "array", "items": items.first().map_or(json!({"type": "string"}), looks)})
+        }
+        Value::Object(map) => json!({"type": "object", "properties": looks_like(map)}),
+    }
+}
+
+fn answer(ruled: &Ruled) -> Answer {
+    let (decision, reason, next, of) = match &ruled.ruling {
+        Ruling::Allow => (Decision::Allow, "It may go.".to_owned(), String::new(), None),
+        Ruling::Record => {
+            let reason = "The agent is in shadow: it would be written down, and not sent.".to_owned();
+            (Decision::Record, reason, String::new(), None)
+        }
+        Ruling::Consent { reason, obligation } => {
+            let next = format!("It waits for {} of {} to consent.", obligation.quorum.max(1), obligation.by);
+            (Decision::Ask, reason.clone(), next, Some(obligation))
+        }
+        Ruling::Deny(refusal) => (Decision::Deny, refusal.reason.clone(), refusal.next.clone(), None),
+    };
+    let (by, quorum) = (of.map(|of| of.by.clone()), of.map(|of| of.quorum));
+    let (rules, because, would) = (Vec::new(), Map::new(), Vec::new());
+    Answer { decision, rules, reason, next, by, quorum, because, would }
+}
+
+impl Supposed<'_> {
+    fn whose(&self) -> Whose<'_> {
+        Whose { registry: self.registry, agent: &self.case.agent, in_force: &self.in_force }
+    }
+
+    fn moment(&self) -> Moment<'_> {
+        let autonomy = self.case.autonomy.unwrap_or(self.in_force.autonomy);
+        let on_behalf_of = self.case.on_behalf_of.as_ref();
+        let person = on_behalf_of.and_then(|person| self.registry.person(person));
+        let (arguments, approvers) = (&self.arguments, self.case.approved_by.clone());
+        let (capability, effect, value, spec) = (&self.capability, self.effect, self.value, self.spec);
+        Moment {
+            now: self.now,
+            autonomy,
+            mode: if autonomy == Autonomy::Shadow { Mode::Shadow } else { Mode::Live },
+            depth: self.case.depth,
+            on_behalf_of,
+            groups: person.map_or(&[][..], |person| &person.groups),
+            spent_today: UsdMicros::from_dollars(self.case.spent_today_usd).map(|usd| usd.0),
+            provenance: Some(self.case.provenance.clone()),
+            using: Some(Using { capability, effect, arguments, value, approvers, spec }),
+        }
+    }
+
+    fn ruled(&self, moment: &Moment<'_>) -> Ruled {
+        let defined = Defined { hash: Digest::of_json(&self.schema), input_schema: Some(&self.schema) };
+        match &moment.using {
+            Some(using) => rule(&self.whose(), &defined, moment, using),
+            None => Ruled { ruling: Ruling::Allow, ids: Vec::new() },
+        }
+    }
+
+    fn decides(&self, moment: &Moment<'_>) -> Decision {
+        answer(&self.ruled(moment)).decision
+    }
+
+    /// The rules that say so, by their ids.
+    fn told(&self, ruled: &Ruled) -> Vec<Told> {
+        let all = self.rules();
+        let of = |id: &String| all.iter().find(|rule| rule.id == *id).map(|rule| told(rule));
+        ruled.ids.iter().filter_map(of).collect()
+    }
+
+    fn rules(&self) -> Vec<Arc<document::Rule>> {
+        super::documents(&self.whose()).into_iter().flat_map(|document| document.rules).collect()
+    }
+
+    /// What the rules read of this call, as a person reads it.
+    fn because(&self, rules: &[Told]) -> Map<String, Value> {
+        let all = self.rules();
+        let ids: BTreeSet<&str> = rules.iter().map(|rule| rule.id.as_str()).collect();
+        let reads: BTreeSet<&str> = all
+            .iter()
+            .filter(|rule| ids.contains(rule.id.as_str()))
+            .flat_map(|rule| rule.reads.iter().map(String::as_str))
+            .collect();
+        let moment = self.moment();
+        let known = &self.case.provenance;
+        let value = self.value.map_or(json!("unknown"), |value| json!(UsdMicros(value).to_string()));
+        let facts = [
+            ("autonomy", json!(super::moment::word(moment.autonomy))),
+            ("value_usd_micros", value.clone()),
+            ("value_known", json!(self.value.is_some())),
+            ("effect", json!(self.effect.to_string())),
+            ("now", json!(self.now.to_string())),
+            ("depth", json!(self.case.depth)),
+            ("on_behalf_of", json!(self.case.on_behalf_of)),
+            ("spent_today_usd_micros", json!(self.case.spent_today_usd)),
+            ("tainted", json!(known.tainted)),
+            ("unvouched", json!(known.unvouched)),
+            ("labels", json!(known.labels)),
+        ];
+        let mut out: Map<String, Value> = facts
+            .into_iter()
+            .filter(|(name, _)| reads.contains(name))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let read = self.case.input.iter().filter(|(name, _)| reads.contains(name.as_str()) && reads.contains("input"));
+        out.extend(read.map(|(name, value)| (format!("input.{name}"), value.clone())));
+        out
+    }
+
+    /// The nearest changes that would let it pass, each tried.
+    fn would(&self, answer: &Answer) -> Vec<String> {
+        let mut would = Vec::new();
+        if let Some(by) = &answer.by {
+            let people = answer.quorum.unwrap_or(1).max(1);
+            let who = if people == 1 { format!("one of {by}") } else { format!("{people} of {by}") };
+            would.push(format!("with the consent of {who}"));
+        }
+        would.extend(self.with_less());
+        let moment = self.moment();
+        let tries = [
+            (
+                "if no untrusted text had entered the session",
+                Moment { provenance: Some(self.untainted()), ..moment.clone() },
+            ),
+            (
+                "if its arguments came from the request or a trusted capability",
+                Moment { provenance: Some(self.vouched()), ..moment.clone() },
+            ),
+            (
+                "if the agent were autonomous",
+                Moment { autonomy: Autonomy::Autonomous, mode: Mode::Live, ..moment.clone() },
+            ),
+        ];
+        let passes = tries.into_iter().filter(|(_, other)| self.decides(other) == Decision::Allow);
+        would.extend(passes.map(|(how, _)| how.to_owned()));
+        would.extend(self.at_other_hours());
+        would
+    }
+
+    fn untainted(&self) -> Provenance {
+        Provenance { tainted: false, ..self.case.provenance.clone() }
+    }
+
+    fn vouched(&self) -> Provenance {
+        Provenance { unvouched: BTreeSet::new(), ..self.case.provenance.clone() }
+    }
+
+    /// The largest value that would pass, where less is what it takes.
+    fn with_less(&self) -> Option<String> {
+        let passes = |value: i64| {
+            let mut moment = self.moment();
+            moment.using.iter_mut().for_each(|using| using.value = Some(value));
+            self.decides(&moment) == Decision::Allow
+        };
+        if !passes(0) {
+            return None;
+        }
+        let (mut low, mut high) = (0, self.value.filter(|value| *value >= 0).unwrap_or(i64::MAX / 2));
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if passes(middle) { low = middle } else { high = middle }
+        }
+        Some(format!("with a value of at most {}", UsdMicros(low)))
+    }
+
+    /// The hours of the same day at which it would pass.
+    fn at_other_hours(&self) -> Option<String> {
+        const HOUR: i64 = 3_600_000;
+        let midnight = self.now.0 - self.now.0.rem_euclid(24 * HOUR);
+        let passes = |hour: i64| {
+            let moment = Moment { now: Timestamp(midnight + hour * HOUR), ..self.moment() };
+            self.decides(&moment) == Decision::Allow
+        };
+        let hours: Vec<i64> = (0..24).filter(|hour| passes(*hour)).collect();
+        let (first, last) = (hours.first()?, hours.last()?);
+        Some(format!("between {first:02}:00 and {:02}:59 UTC", last))
+    }
+}
