@@ -132,6 +132,7 @@ fn decisions(cedar: &str, calls: usize) -> (f64, f64) {
             schema_hash,
             input_schema: Some(&schema),
             value_usd_micros: Some(50_000_000),
+            provenance: None,
             worst: Amounts { calls: 1, external_actions: 1, ..Amounts::default() },
         };
         let query = Query { call, attempt: 1, principal: &principal, facts: &facts, want };

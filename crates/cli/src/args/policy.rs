@@ -20,7 +20,7 @@ pub(crate) enum Policy {
         /// A YAML file: `agent:`, and `calls:` each with tool, input and expect.
         file: PathBuf,
         /// Descriptors to take as applied: files, or directories of *.yaml. Nothing is changed.
-        #[arg(short, long = "file", value_name = "FILE|DIR")]
+        #[arg(short = 'f', long = "with", value_name = "FILE|DIR")]
         with: Vec<PathBuf>,
     },
     /// Ask about one call that nobody makes: the rule, its text, what made it so, and what would let it pass.

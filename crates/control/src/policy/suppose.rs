@@ -165,7 +165,7 @@ fn supposed<'a>(
     };
     let arguments = Value::Object(case.input.clone());
     let schema = definitions.get(&capability).cloned();
-    let schema = schema.unwrap_or_else(|| Arc::new(json!({"type": "object", "properties": looks_like(&case.input)})));
+    let schema = schema.unwrap_or_else(|| Arc::new(looks(&arguments)));
     let value = match case.value_usd {
         Some(usd) => UsdMicros::from_dollars(usd).map(|usd| usd.0),
         None => spec.and_then(|spec| spec.value_of(&arguments)).map(|usd| usd.0),
@@ -188,7 +188,10 @@ fn looks(value: &Value) -> Value {
         Value::Array(items) => {
             json!({"type": "array", "items": items.first().map_or(json!({"type": "string"}), looks)})
         }
-        Value::Object(map) => json!({"type": "object", "properties": looks_like(map)}),
+        Value::Object(map) => {
+            let names: Vec<&String> = map.keys().collect();
+            json!({"type": "object", "required": names, "properties": looks_like(map)})
+        }
     }
 }
 
