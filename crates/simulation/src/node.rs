@@ -101,7 +101,9 @@ pub(crate) async fn found(world: &World) -> Result<(), ControlError> {
     let (_, gate) = govern(world, world.store.clone(), NODE).await?;
     let descriptors = parse_file("agents.yaml", AGENTS, &|_| None).expect("the population is described well");
     apply::apply(&gate, &Caller::Admin, descriptors, false).await?;
-    for (who, group) in [("ana", "finance"), ("ben", "finance"), ("dee", "board"), ("eve", "elsewhere")] {
+    for (who, group) in
+        [("ana", "finance"), ("ben", "finance"), ("cho", "finance"), ("dee", "board"), ("eve", "elsewhere")]
+    {
         people::add_person(&gate, &Caller::Admin, &name(who), &[name(group)]).await?;
     }
     Ok(())

@@ -427,7 +427,7 @@ impl People {
         let (approvals, doubts) = self.waits(node).await;
         let waited = went_on || !approvals.is_empty() || !doubts.is_empty();
         for approval in approvals {
-            for who in ["ben", "ana"] {
+            for who in ["ben", "cho"] {
                 let opinion = self.opinion(node, approval).await;
                 let answered = approval::answer(&node.gate, &person(who), approval, opinion).await;
                 self.note(world, format!("at last {approval} by {who}: {}", outcome(&answered)));

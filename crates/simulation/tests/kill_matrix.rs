@@ -265,14 +265,14 @@ async fn answer_all(node: &Node, ledger: &Ledger, walked: &mut Walked) {
     }
 }
 
-/// Ana edits what is asked and says yes, ben says yes to exactly that; each as often as it takes to have said it.
+/// Ben edits what is asked and says yes, cho says yes to exactly that: it is on behalf of ana, who may not. Each as often as it takes to have said it.
 async fn both(node: &Node, asked: &ApprovalRequest) {
     let mut edited = asked.arguments.clone();
     edited["amount_usd"] = 1200.into();
     let seen = Some(Digest::of_json(&edited));
     let edit = Answer { approved: true, edited: Some(edited), ..Answer::default() };
     let agree = Answer { approved: true, seen, ..Answer::default() };
-    for (who, said) in [("ana", edit), ("ben", agree)] {
+    for (who, said) in [("ben", edit), ("cho", agree)] {
         match approval::answer(&node.gate, &person(who), asked.approval, said).await {
             // Whoever said so before the last end of the world has said it.
             Ok(_) | Err(ControlError::Conflict { .. }) => {}
