@@ -91,9 +91,11 @@ fn caches(whole: &Tally) -> Markup {
             tr { th { "baseline" } th.number { "cost" } th.number { "saved" } }
             tr { td { "uncached: the same calls if nothing were cached" } td.number { (money(uncached)) } td.number { "" } }
             @for (whose, words) in WHOSE {
-                @let saved = whole.marked.by(whose).saved_usd_micros;
-                @if whole.marked.by(whose).input_tokens > 0 {
-                    tr { td { (words) } td.number { "" } td.number { (money(saved)) } }
+                @let marked = whole.marked.by(whose);
+                tr {
+                    td { (words) ", of " (grouped(marked.input_tokens)) " input tokens" }
+                    td.number { "" }
+                    td.number { (money(marked.saved_usd_micros)) }
                 }
             }
             tr { td { "as billed" } td.number { (money(whole.amounts.usd_micros)) } td.number { (money(whole.saved_usd_micros)) } }

@@ -54,6 +54,14 @@ pub(crate) async fn ask(host: &str, method: &str, path: &str, headers: &[(&str, 
     read(&String::from_utf8_lossy(&bytes))
 }
 
+/// The same; `None` where the connection was lost, as it may be among very many at once.
+pub(crate) async fn try_ask(host: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Option<Reply> {
+    let mut stream = send(host, "POST", path, headers, body).await;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.ok()?;
+    (!bytes.is_empty()).then(|| read(&String::from_utf8_lossy(&bytes)))
+}
+
 /// Asks, and leaves the answer to be read.
 pub(crate) async fn send(host: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(host).await.unwrap();
