@@ -67,6 +67,7 @@ fn lines(cluster: &Cluster) -> String {
 async fn the_line_is_encrypted_where_the_url_asks_for_it_and_the_server_proves_its_name() {
     let Some(cluster) = cluster() else { return };
     let plain = open(&cluster.database()).await.unwrap();
+    plain.claim(Claim { node: "a".to_owned(), shards: None }).await.unwrap();
     assert!(lines(cluster).starts_with("0|") && lines(cluster) != "0|0", "{}", lines(cluster));
     drop(plain);
     for _ in 0..200 {
