@@ -205,11 +205,13 @@ impl Door {
             Err(Stop::Unlisted(capability)) => return self.unlisted(&registry, ask, capability),
             Err(Stop::Refused(refusal)) => return refusal::refuse(&registry, ask, refusal),
         };
-        if let Err(error) = gate.ready_budget(&registry, &ask.principal, &wanted.worst).await {
-            return refusal::refuse(&registry, ask, refusal::no_budget(&error));
-        }
-        let _kept = match self.ready_grants(&registry, ask, &wanted).await {
-            Ok(kept) => kept,
+        // Both are kept for this call until it is decided.
+        let _room = match gate.ready_budget(&registry, &ask.principal, &wanted.worst).await {
+            Ok(room) => room,
+            Err(error) => return refusal::refuse(&registry, ask, refusal::no_budget(&error)),
+        };
+        let _granted = match self.ready_grants(&registry, ask, &wanted).await {
+            Ok(granted) => granted,
             Err(error) => return refusal::refuse(&registry, ask, refusal::no_budget(&error)),
         };
         match self.decide(&registry, ask, &wanted) {

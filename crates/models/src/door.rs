@@ -179,9 +179,11 @@ impl Door {
             Ok(plan) => plan,
             Err(refusal) => return refuse(&registry, ask, refusal),
         };
-        if let Err(error) = gate.ready_budget(&registry, &ask.principal, &plan.worst).await {
-            return refuse(&registry, ask, unreadable(&error.to_string()));
-        }
+        // Kept for this call until it is decided.
+        let _room = match gate.ready_budget(&registry, &ask.principal, &plan.worst).await {
+            Ok(room) => room,
+            Err(error) => return refuse(&registry, ask, unreadable(&error.to_string())),
+        };
         let first = &plan.routes[0];
         let want = Want::Model { provider: &first.provider_name, model: &first.model_name, worst: plan.worst };
         let query = Query { call: ask.call, attempt: ask.attempt, principal: &ask.principal, facts: &ask.facts, want };
