@@ -277,6 +277,7 @@ fn compare(validator: &jsonschema::Validator, value: &Value, path: &str) {
             "operator",
             "number is too",
             "control",
+            "no already",
         ]
         .iter()
         .any(|part| message.contains(part))

@@ -33,8 +33,8 @@ fn a_store_that_cannot_be_had_is_named_with_what_to_do_and_without_its_password(
     let said = refused(dir.path(), &format!("mysql://ana:{PASSWORD_IN_URL}@127.0.0.1/ostler"));
     assert!(said.contains("does not begin with postgres://"), "{said}");
     is_not_in(&said);
-    let said = refused(dir.path(), &format!("postgres://ana:{PASSWORD_IN_URL}@127.0.0.1/ostler?sslmode=require"));
-    assert!(said.contains("without TLS"), "{said}");
+    let said = refused(dir.path(), &format!("postgres://ana:{PASSWORD_IN_URL}@127.0.0.1/ostler?sslmode=verify-ca"));
+    assert!(said.contains("write verify-full"), "{said}");
     is_not_in(&said);
     let Some(cluster) = cluster() else { return };
     let url = cluster.database();
