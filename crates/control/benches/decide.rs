@@ -1,5 +1,5 @@
-//! How long the whole decision takes (identity, kill switch, policy, budget, consent), with 10, 100 and 1,000 rules in
-//! force, beside Cedar's own evaluation of all of those rules in the same run:
+//! How long the whole decision takes (where the arguments come from, identity, kill switch, policy, budget, consent), with
+//! 10, 100 and 1,000 rules in force, beside Cedar's own evaluation of all of those rules in the same run:
 //! `cargo bench -p control --bench decide [CALLS]`.
 //!
 //! Of the rules a tenth bear on every tool, and the others each on a tool of their own: a slice holds what bears.
@@ -12,6 +12,7 @@ use cedar_policy::{Authorizer, Context, Entities, EntityUid, PolicySet, Request,
 use control::budget::{Balance, Holdings, limits};
 use control::consent::Signer;
 use control::decide::{Scene, decide};
+use control::provenance;
 use control::{Checks, Query, Registry, Verdict, Want};
 use domain::budget::Amounts;
 use domain::call::Facts;
@@ -19,7 +20,9 @@ use domain::capability::{CapabilityRef, Effect};
 use domain::clock::{Clock, Stopwatch, SystemClock, Timestamp};
 use domain::control::{Applied, ControlEvent, ControlRecord};
 use domain::descriptor::parse_file;
+use domain::heard::{Heard, Words};
 use domain::id::{CallId, Digest, Name, Pos, SessionId, Shard};
+use domain::message::{Message, Origin, Role};
 use domain::principal::{Autonomy, Link, Principal};
 use serde_json::json;
 
@@ -85,15 +88,17 @@ fn figures(mut each: Vec<i64>) -> (f64, f64) {
 }
 
 fn registry(cedar: &str) -> Registry {
-    let lines: String = cedar.lines().map(|line| format!("    {line}\n")).collect();
     let tools: String = (0..1000)
         .filter(|i| i % 10 != 0)
         .map(|i| format!("---\napiVersion: agent.os/v1\nkind: Capability\nmetadata: {{name: tool-{i}, owner: it}}\nspec: {{server: mail, tool: t{i}}}\n"))
         .collect();
-    let policy = format!(
-        "---\napiVersion: agent.os/v1\nkind: Policy\nmetadata: {{name: house, owner: it}}\nspec:\n  cedar: |\n{lines}"
-    );
-    let descriptors = parse_file("house.yaml", &format!("{HOUSE}{tools}{policy}"), &|_| None).expect("well-formed");
+    let lines: Vec<&str> = cedar.lines().collect();
+    let policies = lines.chunks(250).enumerate().map(|(number, rules)| {
+        let rules = rules.join("\n    ");
+        format!("---\napiVersion: agent.os/v1\nkind: Policy\nmetadata: {{name: house-{number}, owner: it}}\nspec:\n  cedar: |\n    {rules}\n")
+    });
+    let policies: String = policies.collect();
+    let descriptors = parse_file("house.yaml", &format!("{HOUSE}{tools}{policies}"), &|_| None).expect("well-formed");
     let each = descriptors.iter().map(|one| Applied {
         kind: one.kind(),
         name: one.name().clone(),
@@ -122,8 +127,12 @@ fn decisions(cedar: &str, calls: usize) -> (f64, f64) {
     let schema = json!({"type": "object", "properties": {"to": {"type": "string"}, "amount_usd": {"type": "number"}}});
     let (arguments_hash, schema_hash) = (Digest::of_json(&arguments), Digest::of_json(&schema));
     let (facts, call) = (Facts::default(), CallId { session: SessionId::from_u128(7), ordinal: 1 });
+    let (heard, instructions) = (heard(), Words::default());
+    let spec = &registry.capability(capability.name()).expect("applied").descriptor.spec;
     let mut each = Vec::with_capacity(calls);
     for index in 0..=calls {
+        let watch = Stopwatch::start();
+        let provenance = provenance::of(&heard, &instructions, Some(spec), &arguments);
         let want = Want::Capability {
             capability: &capability,
             effect: Effect::Write,
@@ -132,7 +141,7 @@ fn decisions(cedar: &str, calls: usize) -> (f64, f64) {
             schema_hash,
             input_schema: Some(&schema),
             value_usd_micros: Some(50_000_000),
-            provenance: None,
+            provenance: Some(&provenance),
             worst: Amounts { calls: 1, external_actions: 1, ..Amounts::default() },
         };
         let query = Query { call, attempt: 1, principal: &principal, facts: &facts, want };
@@ -144,7 +153,6 @@ fn decisions(cedar: &str, calls: usize) -> (f64, f64) {
             checks: &checks,
             now,
         };
-        let watch = Stopwatch::start();
         let verdict = decide(&mut scene, &query);
         let took = watch.elapsed().as_nanos() as i64;
         assert!(matches!(verdict, Verdict::Allow { .. }), "{verdict:?}");
@@ -154,6 +162,17 @@ fn decisions(cedar: &str, calls: usize) -> (f64, f64) {
         }
     }
     figures(each)
+}
+
+/// A session that was asked for two hundred things, this among them.
+fn heard() -> Heard {
+    let mut heard = Heard::default();
+    for number in 0..200 {
+        let text =
+            format!("Tell billing@acme.example and clerk-{number}@globex.example that {number} USD are open, not 50.");
+        heard.hear(&Message::text(Role::Person, Origin::Person, text));
+    }
+    heard
 }
 
 /// Cedar alone, its request made beforehand, over all rules.
