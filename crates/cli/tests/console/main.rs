@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
 #![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod cost;
 mod demo;
 mod webdriver;
 
