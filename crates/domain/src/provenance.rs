@@ -41,6 +41,18 @@ impl Source {
         }
     }
 
+    /// Where that is, as people say it: "it stands in …".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Source::Request => "the request",
+            Source::Descriptor => "the descriptor",
+            Source::Trusted => "a trusted answer",
+            Source::Untrusted => "a text that a stranger may have written",
+            Source::Memory => "memory",
+            Source::Model => "the model's own words",
+        }
+    }
+
     /// Whether a value that was found there may steer what leaves the company.
     pub const fn vouches(self) -> bool {
         match self {

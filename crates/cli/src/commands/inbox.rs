@@ -2,6 +2,7 @@
 
 use domain::clock::{Clock, SystemClock};
 use domain::id::{ApprovalId, CallId};
+use domain::provenance::{Provenance, Source};
 use serde_json::{Value, json};
 
 use crate::args::{Format, Global, Say};
@@ -46,6 +47,14 @@ fn words(inbox: &Value) -> String {
     if blocks.is_empty() { "(nothing waits for anybody)".to_owned() } else { blocks.join("\n\n") }
 }
 
+/// Where an argument came from, where the gate looked.
+fn origin(provenance: &Value, name: &str) -> String {
+    let Ok(from) = serde_json::from_value::<Provenance>(provenance.clone()) else { return String::new() };
+    let sources: Vec<&str> = from.of(name).into_iter().map(Source::words).collect();
+    let nobody = if from.unvouched.contains(name) { "; nobody vouches for it" } else { "" };
+    if sources.is_empty() { String::new() } else { format!("   [{}{nobody}]", sources.join(", ")) }
+}
+
 fn block(item: &Value, now: i64) -> String {
     let since = ago(now, item["since"].as_i64().unwrap_or(now));
     let of = |field: &str| text(item, field);
@@ -59,7 +68,7 @@ fn block(item: &Value, now: i64) -> String {
     }
     lines.push(format!("    decides   a person of {}{}", groups(item), expiry(item, now)));
     for (name, value) in item["arguments"].as_object().into_iter().flatten() {
-        lines.push(format!("    with      {name}: {}", argument(value)));
+        lines.push(format!("    with      {name}: {}{}", argument(value), origin(&item["provenance"], name)));
     }
     if let (Some(by), Some(hash)) =
         (item["progress"]["edited_by"].as_str(), item["progress"]["arguments_sha256"].as_str())

@@ -20,6 +20,7 @@ use domain::event::Resolution;
 use domain::id::{ApprovalId, CallId, Digest, Name, SessionId};
 use domain::message::Role;
 use domain::principal::Mode;
+use domain::provenance::Provenance;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -68,6 +69,8 @@ pub(crate) struct Waiting {
     pub task: Option<Task>,
     pub value_usd_micros: Option<i64>,
     pub arguments: Value,
+    /// Where they came from, as the gate saw it when it asked.
+    pub provenance: Option<Provenance>,
     pub scripted: bool,
     pub mode: Mode,
     /// What requests of its shape share: those may be answered together.
@@ -183,6 +186,7 @@ fn bare(item: &InboxItem, call: CallId) -> Waiting {
         task: None,
         value_usd_micros: None,
         arguments: Value::Null,
+        provenance: None,
         scripted: false,
         mode: Mode::Live,
         batch: String::new(),
@@ -216,6 +220,7 @@ fn tell(waiting: &mut Waiting, app: &App, trace: &Trace, key: InboxKey) {
     waiting.reason = match key {
         InboxKey::Approval { approval } => {
             let asked = wanted.consents.iter().rev().find(|consent| consent.request.approval == approval);
+            waiting.provenance = asked.and_then(|consent| consent.request.provenance.as_deref().cloned());
             asked.map(|consent| waiting.asks(consent, app.clock.now())).unwrap_or_default()
         }
         InboxKey::InDoubt { .. } => {

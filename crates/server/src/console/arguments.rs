@@ -1,7 +1,10 @@
 //! Arguments and results, so that a person can read them: a row per field, long ones folded away.
 
+use domain::provenance::{Provenance, Source};
 use maud::{Markup, html};
 use serde_json::Value;
+
+use super::words::mark;
 
 /// What is longer is folded away, in characters and in lines.
 const LONG: (usize, usize) = (600, 12);
@@ -17,6 +20,25 @@ pub(super) fn arguments(value: &Value) -> Markup {
             }
         },
         other => html! { pre { (pretty(other)) } },
+    }
+}
+
+/// The same, each with where it came from; what nobody vouches for is marked.
+pub(super) fn sourced(value: &Value, from: &Provenance) -> Markup {
+    let Some(fields) = value.as_object().filter(|fields| !fields.is_empty()) else { return arguments(value) };
+    html! {
+        table.arguments {
+            @for (name, value) in fields {
+                tr {
+                    th { (name) }
+                    td { (plain(value)) }
+                    td.meta {
+                        (from.of(name).into_iter().map(Source::words).collect::<Vec<_>>().join(", "))
+                        @if from.unvouched.contains(name) { " " (mark("waiting", "nobody vouches for it")) }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -50,9 +72,25 @@ pub(super) fn result(text: &str) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use domain::provenance::{Provenance, Source};
     use serde_json::json;
 
-    use super::{arguments, result};
+    use super::{arguments, result, sourced};
+
+    #[test]
+    fn where_an_argument_came_from_stands_beside_it() {
+        let from = Provenance {
+            arguments: [("to", Source::Untrusted), ("lines.0", Source::Request)]
+                .map(|(path, source)| (path.to_owned(), [source].into()))
+                .into(),
+            unvouched: ["to".to_owned()].into(),
+            ..Provenance::default()
+        };
+        let shown = sourced(&json!({ "to": "eve@b", "lines": [1] }), &from).0;
+        let (to, lines) = shown.split_once("<th>lines</th>").unwrap();
+        assert!(to.contains("a stranger may have written") && to.contains("nobody vouches for it"), "{shown}");
+        assert!(lines.contains("the request") && !lines.contains("nobody vouches"), "{shown}");
+    }
 
     #[test]
     fn a_field_is_a_row_and_text_is_not_quoted() {

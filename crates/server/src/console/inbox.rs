@@ -10,7 +10,7 @@ use domain::clock::Timestamp;
 use domain::principal::Mode;
 use maud::{Markup, html};
 
-use super::arguments::{arguments, pretty};
+use super::arguments::{arguments, pretty, sourced};
 use super::page::{Reader, page, token_field};
 use super::session::Csrf;
 use super::words::{ago, mark, money, notes};
@@ -129,7 +129,10 @@ fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
             @for reasoning in &waiting.reasoning { div.reasoning { (reasoning) } }
             h3 { @if in_doubt { "What was sent" } @else { "What will happen" } }
             p { (what_happens(waiting)) " " strong { (waiting.undone) } }
-            (arguments(&waiting.arguments))
+            @match &waiting.provenance {
+                Some(from) => (sourced(&waiting.arguments, from)),
+                None => (arguments(&waiting.arguments)),
+            }
             (similar(&waiting.similar, now))
             div.meta {
                 "asked " (ago(now, waiting.since)) " · decided by " (waiting.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))
