@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::ApprovalVerdict;
 use crate::clock::Timestamp;
-use crate::event::Resolution;
+use crate::event::{Event, Resolution};
 use crate::id::{CallId, Digest, MailId, Name, SessionId, TraceId};
 use crate::message::Message;
 use crate::principal::Principal;
@@ -109,6 +109,21 @@ pub struct Start {
     /// Whether a client keeps its loop.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attached: bool,
+}
+
+impl Start {
+    /// How the session began that this event is the beginning of; `None` for any other event.
+    pub fn of(event: &Event) -> Option<Self> {
+        let Event::SessionStarted { principal, key, trace, case, partition, attached } = event else { return None };
+        Some(Start {
+            principal: principal.clone(),
+            key: key.clone(),
+            trace: *trace,
+            case: case.clone(),
+            partition: partition.clone(),
+            attached: *attached,
+        })
+    }
 }
 
 /// How mail is queued.

@@ -128,18 +128,10 @@ impl CacheTrace {
 
 impl<'a> Folding<'a> {
     fn start((event, record): (&Event, &Record), texts: &'a BTreeMap<Digest, String>) -> Option<Self> {
-        let Event::SessionStarted { principal, key, trace, case, partition, attached } = event else { return None };
-        let (id, agent) = (record.envelope.session, principal.link.agent.clone());
-        let start = Start {
-            principal: principal.clone(),
-            key: key.clone(),
-            trace: *trace,
-            case: case.clone(),
-            partition: partition.clone(),
-            attached: *attached,
-        };
+        let start = Start::of(event)?;
+        let (id, agent, attached) = (record.envelope.session, start.principal.link.agent.clone(), start.attached);
         let session = Session::started(id, start, record.envelope.at);
-        let trace = CacheTrace { session: id, agent, attached: *attached, calls: Vec::new() };
+        let trace = CacheTrace { session: id, agent, attached, calls: Vec::new() };
         Some(Folding { session, prompts: Prompts::new(texts), trace, earlier: Vec::new() })
     }
 

@@ -51,17 +51,9 @@ pub(super) struct Folding {
 
 impl Folding {
     fn start(envelope: &Envelope, event: &Event) -> Option<Self> {
-        let Event::SessionStarted { principal, key, trace, case, partition, attached } = event else { return None };
+        let Event::SessionStarted { principal, key, trace, case, attached, .. } = event else { return None };
         let (id, at) = (envelope.session, envelope.at);
-        let start = Start {
-            principal: principal.clone(),
-            key: key.clone(),
-            trace: *trace,
-            case: case.clone(),
-            partition: partition.clone(),
-            attached: *attached,
-        };
-        let session = Session::started(id, start, at);
+        let session = Session::started(id, Start::of(event)?, at);
         let trace = Trace {
             session: id,
             agent: principal.link.agent.clone(),

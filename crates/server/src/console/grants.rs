@@ -8,9 +8,8 @@ use control::grants::{self, Listed};
 use domain::budget::Meter;
 use domain::id::Name;
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::page::{Reader, page, token_field};
+use super::page::{Reader, Reasoned, page, token_field};
 use super::session::own_form;
 use super::words::{ago, money};
 use crate::api::{Fields, Id, grants as api};
@@ -75,21 +74,12 @@ fn people(listed: &Listed) -> String {
     listed.standing.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// What a form says.
-#[derive(Deserialize)]
-pub(crate) struct Said {
-    #[serde(default)]
-    csrf: String,
-    #[serde(default)]
-    reason: String,
-}
-
 /// Ends one.
 pub(crate) async fn revoke(
     State(app): State<App>,
     reader: Reader,
     Id(name): Id<Name>,
-    Fields(said): Fields<Said>,
+    Fields(said): Fields<Reasoned>,
 ) -> ApiResult<Response> {
     own_form(reader.csrf.as_ref(), &said.csrf)?;
     grants::revoke(&app.gate, &reader.who.0, &name, &said.reason).await?;

@@ -128,6 +128,15 @@ pub(super) fn token_field(token: &Csrf) -> Markup {
     html! { input type="hidden" name="csrf" value=(token.0); }
 }
 
+/// What a form says that has one field, why, besides the hidden one.
+#[derive(serde::Deserialize)]
+pub(crate) struct Reasoned {
+    #[serde(default)]
+    pub csrf: String,
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// The style sheet.
 pub(crate) async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, KEPT)], STYLE).into_response()

@@ -8,9 +8,8 @@ use domain::id::SessionId;
 use domain::principal::Caller;
 use domain::session::Phase;
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::page::{Reader, token_field};
+use super::page::{Reader, Reasoned, token_field};
 use super::session::own_form;
 use super::words::{instant, mark};
 use crate::api::freeze::Frozen;
@@ -19,21 +18,12 @@ use crate::api::{Fields, Id};
 use crate::app::App;
 use crate::error::ApiResult;
 
-/// What a form says.
-#[derive(Deserialize)]
-pub(crate) struct Said {
-    #[serde(default)]
-    csrf: String,
-    #[serde(default)]
-    reason: String,
-}
-
 /// Holds it.
 pub(crate) async fn suspend(
     State(app): State<App>,
     reader: Reader,
     Id(id): Id<SessionId>,
-    Fields(said): Fields<Said>,
+    Fields(said): Fields<Reasoned>,
 ) -> ApiResult<Response> {
     done(&app, &reader, id, (&said.csrf, Wish::Suspend { reason: said.reason })).await
 }
@@ -43,7 +33,7 @@ pub(crate) async fn resume(
     State(app): State<App>,
     reader: Reader,
     Id(id): Id<SessionId>,
-    Fields(said): Fields<Said>,
+    Fields(said): Fields<Reasoned>,
 ) -> ApiResult<Response> {
     done(&app, &reader, id, (&said.csrf, Wish::Resume)).await
 }
@@ -53,7 +43,7 @@ pub(crate) async fn kill(
     State(app): State<App>,
     reader: Reader,
     Id(id): Id<SessionId>,
-    Fields(said): Fields<Said>,
+    Fields(said): Fields<Reasoned>,
 ) -> ApiResult<Response> {
     done(&app, &reader, id, (&said.csrf, Wish::Kill { reason: said.reason })).await
 }
