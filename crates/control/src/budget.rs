@@ -29,7 +29,7 @@ use domain::budget::{BudgetKey, Meter, Window};
 use domain::clock::Timestamp;
 
 pub use holdings::Holdings;
-pub use limits::{Limit, compute_usd_micros, limits, of_agent as limits_of_agent};
+pub use limits::{Limit, compute_usd_micros, limits, of_agent as limits_of_agent, of_tool as limit_of_tool};
 pub use ready::{Ready, follow};
 pub use words::{Exhausted, amount_text};
 

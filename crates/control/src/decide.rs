@@ -2,10 +2,11 @@
 //! value with everything that must be committed with it. Pure: what it needs is in memory, and it sends nothing.
 
 mod covered;
+mod ruled;
 
 use data::rows::{InboxChange, InboxItem, InboxKey, Rows};
 use domain::approval::{Poll, Reminder};
-use domain::budget::{Amounts, Hold, Meter, Window};
+use domain::budget::{Amounts, Hold};
 use domain::call::{ApprovalRequest, Binding, Facts};
 use domain::capability::{CapabilityRef, Effect};
 use domain::clock::Timestamp;
@@ -17,12 +18,13 @@ use domain::provenance::Provenance;
 use serde_json::Value;
 
 use self::covered::{granted, under_grant};
+use self::ruled::ruled;
 use crate::budget::ask::{self, Answer};
-use crate::budget::{Exhausted, FIRST_LOOK_MS, Holdings, Limit, Short, asks_again_at, limits, limits_of_agent};
+use crate::budget::{Exhausted, FIRST_LOOK_MS, Holdings, Limit, Short, asks_again_at, limit_of_tool, limits};
 use crate::consent::{Consent, Need, Obligation, Signer, consent};
 use crate::grants::{self, Covers, Used};
 use crate::identity::{self, Frozen};
-use crate::policy::{self, Defined, InForce, Moment, Ruled, Ruling, Using, Whose};
+use crate::policy::{InForce, Ruled, Ruling};
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
 
@@ -160,7 +162,7 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
         Err(Stopped::Deny(refusal)) => return deny(query, decided, refusal),
         Err(Stopped::Unseen(request)) => return waits(query, waits_for(&request, scene.now), Rows::default()),
     };
-    let limits = limits(scene.registry, query.principal, scene.now);
+    let limits = limits_of(scene, query);
     // A person is not asked for what cannot be paid; calls in flight are no reason not to ask.
     if let Err(Short::Exhausted(spent)) = scene.holdings.check(scene.shard, &limits, query.want.worst()) {
         return exhausted(scene, query, &in_force, (spent, decided));
@@ -175,6 +177,15 @@ pub fn decide(scene: &mut Scene<'_>, query: &Query<'_>) -> Verdict {
         Err(answer) => return *answer,
     };
     reserve(scene, query, (&in_force, &limits, standing), (rows, approval, decided))
+}
+
+/// The budgets that bind a call: its principal's, and its tool's.
+fn limits_of(scene: &Scene<'_>, query: &Query<'_>) -> Vec<Limit> {
+    let mut all = limits(scene.registry, query.principal, scene.now);
+    if let Want::Capability { capability, .. } = &query.want {
+        all.extend(limit_of_tool(scene.registry, &query.principal.link.agent, capability, scene.now));
+    }
+    all
 }
 
 /// Whether what was decided would be decided again, by the same rule and under the same consent. What it holds of its
@@ -272,79 +283,6 @@ fn permitted<'a>(
         return Err(Stopped::Deny(Refusal { by: RefusedBy::Readiness, reason, next }));
     }
     Ok(asks.and_then(|asks| need(query, in_force, decided.policy_set, asks)))
-}
-
-/// What the rules say.
-fn ruled(scene: &Scene<'_>, query: &Query<'_>, in_force: &InForce<'_>) -> Ruled {
-    let (registry, agent) = (scene.registry, &query.principal.link.agent);
-    let whose = Whose { registry, agent, in_force };
-    let mut moment = moment(scene, query, in_force);
-    match &query.want {
-        Want::Model { provider, model, .. } => policy::rule_model(&whose, &moment, (provider, model)),
-        Want::Capability { capability, effect, arguments, schema_hash, input_schema, value_usd_micros, .. } => {
-            let approvers = consented_already(scene, query, in_force);
-            let (effect, value) = (*effect, *value_usd_micros);
-            let spec = match capability {
-                CapabilityRef::External(name) => registry.capability(name).map(|entry| &entry.descriptor.spec),
-                CapabilityRef::Internal(_) => None,
-            };
-            let using = Using { capability, effect, arguments, value, approvers, spec };
-            moment.using = Some(using.clone());
-            policy::rule(&whose, &Defined { hash: *schema_hash, input_schema: *input_schema }, &moment, &using)
-        }
-    }
-}
-
-fn moment<'a>(scene: &'a Scene<'_>, query: &'a Query<'_>, in_force: &InForce<'_>) -> Moment<'a> {
-    let principal = query.principal;
-    let on_behalf_of = principal.on_behalf_of.as_ref();
-    let person = on_behalf_of.and_then(|person| scene.registry.person(person));
-    Moment {
-        now: scene.now,
-        autonomy: in_force.autonomy,
-        mode: principal.mode(),
-        depth: principal.parents.len(),
-        on_behalf_of,
-        groups: person.map_or(&[][..], |person| &person.groups),
-        spent_today: spent_today(scene, &principal.link.agent),
-        provenance: match &query.want {
-            Want::Capability { provenance, .. } => provenance.cloned(),
-            Want::Model { .. } => None,
-        },
-        using: None,
-    }
-}
-
-/// What this node knows that the agent spent today, in flight included; `None` where no budget counts it.
-fn spent_today(scene: &Scene<'_>, agent: &Name) -> Option<i64> {
-    let all = limits_of_agent(scene.registry, agent, scene.now);
-    let day =
-        all.into_iter().find(|limit| limit.budget.meter == Meter::UsdMicros && limit.budget.window == Window::Day)?;
-    let balance = scene.holdings.balance(&day.budget, day.start);
-    Some(balance.spent.saturating_add(balance.reserved))
-}
-
-/// Who consented to exactly this call, if that still holds.
-fn consented_already(scene: &Scene<'_>, query: &Query<'_>, in_force: &InForce<'_>) -> Vec<Name> {
-    let facts = query.facts;
-    let Some(asked) = facts.approval.as_ref().filter(|_| facts.verdict.is_some()) else { return Vec::new() };
-    let obligation = Obligation {
-        by: asked.by.clone(),
-        quorum: asked.terms.quorum,
-        four_eyes: !asked.terms.not.is_empty(),
-        expires_ms: asked.expires_at.since_ms(asked.asked_at),
-        escalate: None,
-    };
-    let set = scene.registry.policy_set(&query.principal.link.agent);
-    let need = need(query, in_force, set, (asked.reason.clone(), obligation));
-    match need.map(|need| consent(scene.registry, scene.signer, facts, &need, scene.now)) {
-        Some(Consent::Granted(_)) => {
-            Poll::of(asked, facts.said()).yes.iter().map(|verdict| verdict.person.clone()).collect()
-        }
-        Some(Consent::Ask(_) | Consent::Pending(_) | Consent::Anew { .. } | Consent::Denied { .. }) | None => {
-            Vec::new()
-        }
-    }
 }
 
 /// The request that people still think about, where the definition of what they were asked about is not at hand.

@@ -10,6 +10,7 @@
 
 pub mod applied;
 pub mod check;
+mod clause;
 mod compile;
 pub mod document;
 pub mod moment;
@@ -21,13 +22,14 @@ mod slice;
 mod slices;
 pub mod suppose;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::budget::Zone;
 use domain::capability::{CapabilityRef, Effect};
 use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{Agent, Model, OnExhausted};
+use domain::expression::Expression;
 use domain::id::{Digest, Name};
 use domain::message::Trust;
 use domain::money::UsdMicros;
@@ -45,12 +47,16 @@ use slices::{Key, Made, Of};
 pub use moment::{Moment, Using};
 
 /// What one revision of a descriptor allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// The group that answers for the agent.
     pub owner: Name,
     /// What it may use, memory included where it has one.
     pub tools: BTreeSet<CapabilityRef>,
+    /// What must hold of the arguments of those that say so.
+    pub when: BTreeMap<CapabilityRef, Expression>,
+    /// How often it may use those that say so, per hour.
+    pub per_hour: BTreeMap<CapabilityRef, i64>,
     /// What it may spend.
     pub caps: Caps,
     /// Whose midnight and full hour begin a window.
@@ -74,6 +80,8 @@ impl Rules {
         Rules {
             owner: agent.metadata.owner.clone(),
             tools: agent.capabilities().into_iter().collect(),
+            when: spec.tools.iter().filter_map(|used| Some((used.tool.clone(), used.when.clone()?))).collect(),
+            per_hour: spec.tools.iter().filter_map(|used| Some((used.tool.clone(), used.per_hour?))).collect(),
             caps: spec.budgets.caps.clone(),
             zone: spec.budgets.timezone.clone(),
             on_exhausted: spec.budgets.on_exhausted,
@@ -179,7 +187,25 @@ impl<'a> InForce<'a> {
             models: self.models(registry),
             asks_above: self.threshold(),
             asks_on: self.asks_on(),
+            when: self.when(),
+            // As every budget: by the current revision.
+            per_hour: self.current.rules.per_hour.iter().map(|(tool, most)| (tool.clone(), *most)).collect(),
         }
+    }
+
+    /// What both revisions say must hold of arguments, each clause once.
+    fn when(&self) -> Vec<(CapabilityRef, Vec<Expression>)> {
+        let mut all: BTreeMap<CapabilityRef, Vec<Expression>> = BTreeMap::new();
+        let both = [&self.started_under.rules, &self.current.rules].into_iter();
+        for (tool, when) in both.flat_map(|rules| &rules.when) {
+            let clauses = all.entry(tool.clone()).or_default();
+            for clause in when.clauses() {
+                if !clauses.iter().any(|known| known.source() == clause.source()) {
+                    clauses.push(clause);
+                }
+            }
+        }
+        all.into_iter().collect()
     }
 
     /// What a policy's words come to for this agent.
@@ -317,11 +343,12 @@ fn key(whose: &Whose<'_>, of: Of) -> Key {
     Key { agent: (*agent).clone(), revisions, policies: registry.policy_set(agent), of }
 }
 
-/// Every text that is in force for an agent and can be read.
-fn documents(whose: &Whose<'_>) -> Vec<Document> {
+/// Every text that is in force for an agent's use of a tool and can be read.
+fn documents(whose: &Whose<'_>, tool: &CapabilityRef, schema: &serde_json::Value) -> Vec<Document> {
     let Whose { registry, agent, in_force } = whose;
-    let own = compile::text(&in_force.terms(registry, agent));
-    let own = Document::read(&document::Origin::Descriptor, &own).ok();
+    let terms = in_force.terms(registry, agent);
+    let when = compile::when(&terms, tool, &shape::fields(schema)).unwrap_or_default();
+    let own = Document::read(&document::Origin::Descriptor, &format!("{}\n{when}", compile::text(&terms))).ok();
     let covering = registry.covering(agent).filter_map(|(_, policy)| policy.rules.as_ref().as_ref().ok());
     applied::standard().into_iter().chain(covering).cloned().chain(own).collect()
 }

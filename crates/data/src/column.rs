@@ -76,7 +76,9 @@ pub(crate) fn class_of(number: u8) -> Result<MailClass, String> {
 pub(crate) fn budget(key: &BudgetKey) -> (String, String, String) {
     let subject = match &key.subject {
         Subject::Agent(name) => name.to_string(),
-        other @ (Subject::Owner(_) | Subject::Session(_) | Subject::Grant(_)) => other.to_string(),
+        other @ (Subject::Owner(_) | Subject::Session(_) | Subject::Grant(_) | Subject::Tool { .. }) => {
+            other.to_string()
+        }
     };
     (subject, word(key.meter), word(key.window))
 }

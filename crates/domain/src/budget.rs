@@ -73,8 +73,7 @@ impl Window {
         [(Window::Hour, "hour"), (Window::Day, "day"), (Window::Session, "session")];
 }
 
-/// Whose budget it is. Prints as `agent/NAME`, `owner/NAME`, `session/ID`
-/// or `grant/NAME`.
+/// Whose budget it is. Prints as `agent/NAME`, `owner/NAME`, `session/ID`, `grant/NAME` or `tool/AGENT/TOOL`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -86,6 +85,13 @@ pub enum Subject {
     Session(SessionId),
     /// What a standing grant allows without asking, for good.
     Grant(Name),
+    /// All sessions of an agent, as far as they use one of its tools.
+    Tool {
+        /// The agent.
+        agent: Name,
+        /// The tool, by the name that the agent knows it by.
+        tool: Name,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -95,6 +101,7 @@ impl fmt::Display for Subject {
             Subject::Owner(name) => write!(f, "owner/{name}"),
             Subject::Session(root) => write!(f, "session/{root}"),
             Subject::Grant(id) => write!(f, "grant/{id}"),
+            Subject::Tool { agent, tool } => write!(f, "tool/{agent}/{tool}"),
         }
     }
 }
@@ -102,12 +109,18 @@ impl fmt::Display for Subject {
 impl FromStr for Subject {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let wrong = || IdError::new(text, "whose budget it is (agent/NAME, owner/NAME, session/ID or grant/NAME)");
+        let wrong = || {
+            IdError::new(text, "whose budget it is (agent/NAME, owner/NAME, session/ID, grant/NAME or tool/AGENT/TOOL)")
+        };
         match text.split_once('/').ok_or_else(wrong)? {
             ("agent", name) => Ok(Subject::Agent(name.parse()?)),
             ("owner", name) => Ok(Subject::Owner(name.parse()?)),
             ("session", root) => Ok(Subject::Session(root.parse()?)),
             ("grant", id) => Ok(Subject::Grant(id.parse()?)),
+            ("tool", of) => {
+                let (agent, tool) = of.split_once('/').ok_or_else(wrong)?;
+                Ok(Subject::Tool { agent: agent.parse()?, tool: tool.parse()? })
+            }
             _ => Err(wrong()),
         }
     }
@@ -234,13 +247,14 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::id::SessionId;
 
-    fn subjects() -> [Subject; 4] {
+    fn subjects() -> [Subject; 5] {
         let name = || "finance-day".parse().unwrap();
         [
             Subject::Agent(name()),
             Subject::Owner(name()),
             Subject::Session(SessionId::from_u128(7)),
             Subject::Grant(name()),
+            Subject::Tool { agent: name(), tool: "email-draft".parse().unwrap() },
         ]
     }
 
@@ -261,6 +275,7 @@ mod tests {
             "agent/a/calls_per_year@1=2",
             "agent/a/calls_per_hour@1=x",
             "team/a/calls_per_hour@1=2",
+            "tool/a/calls_per_hour@1=2",
             "calls_per_hour@1=2",
         ] {
             assert!(wrong.parse::<Hold>().is_err(), "{wrong}");

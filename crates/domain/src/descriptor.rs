@@ -40,7 +40,7 @@ pub use agent::{
     Agent, AgentSpec, Approval, AutonomySpec, Budgets, Concurrency, DEFAULT_ACTIVE, DEFAULT_EXPIRES_MS,
     DEFAULT_INSTRUCTIONS, DEFAULT_MAILBOX, DEFAULT_MAX_OUTPUT_TOKENS, DEFAULT_QUEUE, DEFAULT_TURNS, Fallback, Human,
     INTERNAL, INTERNAL_MEMORY, INTERNAL_WRITES, Instructions, Limits, Memory, Model, On, OnExhausted, OnePer, Promote,
-    Trigger,
+    ToolUse, Trigger,
 };
 pub use capability::{Capability, CapabilitySpec};
 pub use diagnostic::Diagnostic;

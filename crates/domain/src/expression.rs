@@ -7,6 +7,7 @@
 mod evaluate;
 mod parse;
 mod token;
+mod written;
 
 use std::fmt;
 use std::str::FromStr;
@@ -61,6 +62,18 @@ impl Expression {
     pub fn source(&self) -> &str {
         &self.source
     }
+
+    /// What it is made of.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// What it joins by `&&`, each as an expression of its own: it is true where all of them are.
+    pub fn clauses(&self) -> Vec<Expression> {
+        let mut all = Vec::new();
+        self.tree.clauses(&mut all);
+        all
+    }
 }
 
 impl FromStr for Expression {
@@ -88,41 +101,77 @@ impl<'de> Deserialize<'de> for Expression {
     }
 }
 
+/// What an expression is made of. Prints as an expression that reads back as the same.
 #[derive(Debug, Clone, PartialEq)]
-enum Tree {
+pub enum Tree {
+    /// Nothing.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A number.
     Number(f64),
+    /// Words.
     Text(Box<str>),
+    /// A list that is written out.
     List(Vec<Tree>),
     /// A path's first name, and where it stands.
     Root(usize, Box<str>),
+    /// A field of something.
     Field(Box<Tree>, Box<str>),
+    /// An item of a list, or a field of a mapping.
     Index(Box<Tree>, Box<Tree>),
+    /// `!`.
     Not(Box<Tree>),
+    /// `-` before something.
     Negate(Box<Tree>),
+    /// Two, joined.
     Binary(Operator, Box<Tree>, Box<Tree>),
 }
 
+/// What joins two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
+pub enum Operator {
+    /// `||`.
     Or,
+    /// `&&`.
     And,
+    /// `==`.
     Equal,
+    /// `!=`.
     Unequal,
+    /// `<`.
     Less,
+    /// `<=`.
     LessOrEqual,
+    /// `>`.
     Greater,
+    /// `>=`.
     GreaterOrEqual,
+    /// `in`.
     In,
+    /// `+`.
     Plus,
+    /// `-`.
     Minus,
+    /// `*`.
     Times,
+    /// `TEXT.startsWith(TEXT)`.
     StartsWith,
+    /// `TEXT.endsWith(TEXT)`.
     EndsWith,
 }
 
 impl Tree {
+    fn clauses(&self, into: &mut Vec<Expression>) {
+        match self {
+            Tree::Binary(Operator::And, left, right) => {
+                left.clauses(into);
+                right.clauses(into);
+            }
+            clause => into.push(Expression { source: clause.to_string().into(), tree: clause.clone() }),
+        }
+    }
+
     /// The first path that begins with none of these names.
     fn foreign_root(&self, roots: &[&str]) -> Option<(usize, &str)> {
         match self {

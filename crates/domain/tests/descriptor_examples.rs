@@ -51,7 +51,7 @@ fn the_articles_file_means_what_it_says() {
     assert_eq!((spec.model.provider.as_str(), spec.model.name.as_str()), ("anthropic", "claude-opus-4-7"));
     assert_eq!(spec.model.pinned_revision.as_deref(), Some("2026-02-14"));
     assert_eq!(spec.memory, Memory::Persistent { retention_days: Some(90) });
-    let tools: Vec<_> = spec.tools.iter().map(ToString::to_string).collect();
+    let tools: Vec<_> = spec.tools.iter().map(|used| used.tool.to_string()).collect();
     assert_eq!(tools, ["mcp://gateway/sap-invoice-read", "mcp://gateway/ledger-read", "mcp://gateway/email-draft"]);
     let caps: Vec<_> = spec.budgets.caps.into_iter().collect();
     assert_eq!(caps, [((Meter::UsdMicros, Window::Day), 40_000_000), ((Meter::Calls, Window::Hour), 200)]);
@@ -120,7 +120,9 @@ fn the_demos_parts_are_what_its_agents_ask_for() {
     for descriptor in &all {
         if let Descriptor::Agent(agent) = descriptor {
             assert!(has(Kind::ModelProvider, agent.spec.model.provider.as_str()), "{}", agent.metadata.name);
-            for tool in agent.spec.tools.iter().filter(|tool| tool.to_string().starts_with("mcp:")) {
+            for tool in
+                agent.spec.tools.iter().map(|used| &used.tool).filter(|tool| tool.to_string().starts_with("mcp:"))
+            {
                 assert!(has(Kind::Capability, tool.name().as_str()), "{tool}");
             }
         }

@@ -6,6 +6,7 @@ mod memory;
 mod timer;
 
 use data::rows::Rows;
+use domain::budget::Amounts;
 use domain::call::{CallOutcome, Settlement};
 use domain::decision::{Wait, WaitFor};
 use domain::event::Event;
@@ -65,6 +66,8 @@ pub(crate) async fn perform(parts: &Parts, session: &Session, mut rows: Rows, lo
         outcome: CallOutcome::Answered { message, stop: None },
         settlement: Settlement::default(),
     });
-    rows.merge(parts.gateway.settle(local.call.session, &local.holds, &Settlement::default().amounts));
+    // It is no request through a door; where its uses are counted, it is one.
+    let used = Amounts { calls: 1, ..Amounts::default() };
+    rows.merge(parts.gateway.settle(local.call.session, &local.holds, &used));
     rows
 }

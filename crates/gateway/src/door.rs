@@ -205,9 +205,13 @@ impl Door {
             Err(Stop::Unlisted(capability)) => return self.unlisted(&registry, ask, capability),
             Err(Stop::Refused(refusal)) => return refusal::refuse(&registry, ask, refusal),
         };
-        // Both are kept for this call until it is decided.
+        // All are kept for this call until it is decided.
         let _room = match gate.ready_budget(&registry, &ask.principal, &wanted.worst).await {
             Ok(room) => room,
+            Err(error) => return refusal::refuse(&registry, ask, refusal::no_budget(&error)),
+        };
+        let _uses = match gate.ready_tool(&registry, &ask.principal, &wanted.capability).await {
+            Ok(uses) => uses,
             Err(error) => return refusal::refuse(&registry, ask, refusal::no_budget(&error)),
         };
         let _granted = match self.ready_grants(&registry, ask, &wanted).await {

@@ -58,8 +58,16 @@ pub async fn always(world: &World, node: &Node) -> Vec<String> {
             Meter::Calls => standing.grant.times,
             Meter::Tokens | Meter::ExternalActions | Meter::ComputeMs => None,
         });
-        let cap =
-            of_grant.or(rules.and_then(|rules| rules.caps.get(&(budget.meter, budget.window))).copied()).unwrap_or(0);
+        let of_tool = match &budget.subject {
+            Subject::Tool { agent, tool } => registry.agent(agent).and_then(|entry| {
+                entry.rules.per_hour.iter().find(|(of, _)| of.name() == tool).map(|(_, per_hour)| *per_hour)
+            }),
+            Subject::Agent(_) | Subject::Owner(_) | Subject::Session(_) | Subject::Grant(_) => None,
+        };
+        let cap = of_grant
+            .or(of_tool)
+            .or(rules.and_then(|rules| rules.caps.get(&(budget.meter, budget.window))).copied())
+            .unwrap_or(0);
         world.watch.checked(1);
         if budget.meter != Meter::ComputeMs && spent + reserved > cap.min(drawn) {
             wrong.push(format!("{budget} since {window}: {spent} spent and {reserved} reserved of {drawn} of {cap}"));

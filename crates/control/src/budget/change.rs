@@ -11,7 +11,7 @@ use domain::id::{Name, SessionId};
 use domain::principal::Caller;
 use serde::Serialize;
 
-use super::limits::{of_agent, of_owner, per_session};
+use super::limits::{of_agent, of_owner, of_tools, per_session};
 use super::words::field;
 use super::{Limit, amount_text};
 use crate::error::ControlError;
@@ -157,6 +157,9 @@ pub async fn set(
         return invalid("A cap is not below zero.", "0 lets nothing through; `none` lifts the cap.");
     }
     match subject {
+        Subject::Tool { .. } => {
+            return invalid("How often a tool may be used is its descriptor's to say.", "Write `per_hour` beside it.");
+        }
         Subject::Grant(_) => return invalid("A grant's cap is its own.", "Give another one: `ostler grant add`."),
         Subject::Session(_) => {
             return invalid("A session's caps are its agent's.", "Set what one session may spend for the agent.");
@@ -265,7 +268,7 @@ fn known<'a>(registry: &'a Registry, agent: &Name) -> Result<&'a crate::registry
 async fn agent_of(gate: &Gate, subject: &Subject) -> Result<Option<Name>, ControlError> {
     match subject {
         Subject::Owner(_) | Subject::Grant(_) => Ok(None),
-        Subject::Agent(agent) => Ok(Some(agent.clone())),
+        Subject::Agent(agent) | Subject::Tool { agent, .. } => Ok(Some(agent.clone())),
         Subject::Session(session) => {
             let filter = HeadFilter { session: Some(*session), ..HeadFilter::default() };
             match gate.log().heads(filter).await?.pop() {
@@ -281,7 +284,15 @@ async fn agent_of(gate: &Gate, subject: &Subject) -> Result<Option<Name>, Contro
 
 fn bounds(registry: &Registry, subject: &Subject, agent: Option<&Name>, now: Timestamp) -> Vec<Limit> {
     match (subject, agent) {
-        (Subject::Agent(agent), _) => of_agent(registry, agent, now),
+        (Subject::Agent(agent), _) => {
+            let mut all = of_agent(registry, agent, now);
+            all.extend(of_tools(registry, agent, now));
+            all
+        }
+        (Subject::Tool { agent, .. }, _) => {
+            let of_it = |limit: &Limit| limit.budget.subject == *subject;
+            of_tools(registry, agent, now).into_iter().filter(of_it).collect()
+        }
         (Subject::Owner(owner), _) => of_owner(registry, owner, now),
         (Subject::Session(_), None) | (Subject::Grant(_), _) => Vec::new(),
         (Subject::Session(_), Some(agent)) => {
@@ -314,7 +325,8 @@ pub async fn show(gate: &Gate, subject: Option<&Subject>) -> Result<Vec<Shown>, 
         None => {
             let owners = registry.all_caps_set().map(|(subject, _)| subject).filter(|s| matches!(s, Subject::Owner(_)));
             limits.extend(owners.flat_map(|owner| bounds(&registry, owner, None, now)));
-            limits.extend(registry.agents().flat_map(|(agent, _)| of_agent(&registry, agent, now)));
+            let agents = registry.agents().map(|(agent, _)| Subject::Agent(agent.clone()));
+            limits.extend(agents.flat_map(|agent| bounds(&registry, &agent, None, now)));
         }
     }
     stand(gate, &registry, limits).await

@@ -164,7 +164,7 @@ impl Holdings {
         self.check(shard, limits, worst)?;
         let (mut holds, mut deltas) = (Vec::new(), Vec::new());
         for limit in limits {
-            let amount = worst.on(limit.budget.meter);
+            let amount = counted(&limit.budget, worst);
             if amount <= 0 || limit.budget.meter == Meter::ComputeMs {
                 continue;
             }
@@ -181,9 +181,9 @@ impl Holdings {
         let each = holds.iter().map(|hold| {
             let key = (hold.budget.clone(), hold.window_start);
             let came_to = match hold.budget.subject {
-                // What a grant counts is what was let go, not what it cost.
-                Subject::Grant(_) if amounts.calls > 0 => hold.amount,
-                Subject::Grant(_) => 0,
+                // What a grant or the use of a tool counts is what was let go, not what it cost.
+                Subject::Grant(_) | Subject::Tool { .. } if amounts.calls > 0 => hold.amount,
+                Subject::Grant(_) | Subject::Tool { .. } => 0,
                 Subject::Agent(_) | Subject::Owner(_) | Subject::Session(_) => amounts.on(hold.budget.meter).max(0),
             };
             self.delta(shard, key, -hold.amount, came_to)
@@ -250,6 +250,14 @@ impl Holdings {
 /// What a call needs of a budget to begin: of compute time, that some is left; of money, also what is kept aside for it.
 pub(super) fn wanted(limit: &Limit, worst: &Amounts) -> i64 {
     let meter = limit.budget.meter;
-    let own = if meter == Meter::ComputeMs { worst.compute_ms.max(1) } else { worst.on(meter) };
+    let own = if meter == Meter::ComputeMs { worst.compute_ms.max(1) } else { counted(&limit.budget, worst) };
     own.saturating_add(limit.aside)
+}
+
+/// What a call counts in a budget: in a tool's, one use of it, even where nothing leaves the runtime.
+fn counted(budget: &BudgetKey, worst: &Amounts) -> i64 {
+    match budget.subject {
+        Subject::Tool { .. } => 1,
+        Subject::Agent(_) | Subject::Owner(_) | Subject::Session(_) | Subject::Grant(_) => worst.on(budget.meter),
+    }
 }

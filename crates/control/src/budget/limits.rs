@@ -3,6 +3,7 @@
 //! was spent.
 
 use domain::budget::{BudgetKey, Meter, Span, Subject, Window, Zone};
+use domain::capability::CapabilityRef;
 use domain::clock::Timestamp;
 use domain::id::Name;
 use domain::principal::Principal;
@@ -61,6 +62,24 @@ pub fn of_agent(registry: &Registry, agent: &Name, now: Timestamp) -> Vec<Limit>
     let price = entry.descriptor.spec.compute_usd_per_hour.0;
     let all = bounds(registry, (&subject, price), &caps, &entry.rules.zone, now);
     all.filter(|limit| !is_of_session(limit)).collect()
+}
+
+/// How often an agent may use a tool in the hour that runs, where its descriptor says so.
+pub fn of_tool(registry: &Registry, agent: &Name, tool: &CapabilityRef, now: Timestamp) -> Option<Limit> {
+    let rules = &registry.agent(agent)?.rules;
+    let per_hour = *rules.per_hour.get(tool)?;
+    let subject = Subject::Tool { agent: agent.clone(), tool: tool.name().clone() };
+    let budget = BudgetKey { subject, meter: Meter::Calls, window: Window::Hour };
+    let Span { start, end } = rules.zone.span(Window::Hour, now);
+    let cap = per_hour.saturating_add(registry.raised(&budget, start));
+    Some(Limit { budget, start, ends: end, cap, aside: 0 })
+}
+
+/// The same of each of its tools.
+pub(super) fn of_tools(registry: &Registry, agent: &Name, now: Timestamp) -> Vec<Limit> {
+    let rules = registry.agent(agent).map(|entry| &entry.rules);
+    let tools = rules.into_iter().flat_map(|rules| rules.per_hour.keys());
+    tools.filter_map(|tool| of_tool(registry, agent, tool, now)).collect()
 }
 
 /// An owner group's budgets.

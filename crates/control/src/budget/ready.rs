@@ -7,12 +7,13 @@ use std::time::Duration;
 use data::commit::Wish;
 use data::store::Drawn;
 use domain::budget::{Amounts, Meter};
+use domain::capability::CapabilityRef;
 use domain::clock::Timestamp;
 use domain::id::{Name, Shard};
 use domain::principal::Principal;
 
 use super::holdings::{Book, FOR_GOOD, Key, wanted};
-use super::{Balance, Limit, limits};
+use super::{Balance, Limit, limit_of_tool, limits};
 use crate::error::ControlError;
 use crate::gate::Gate;
 use crate::registry::Registry;
@@ -69,6 +70,20 @@ impl Gate {
         worst: &Amounts,
     ) -> Result<Ready<'_>, ControlError> {
         self.ready_limits(principal, limits(registry, principal, self.now()), worst).await
+    }
+
+    /// The same of what bounds how often a tool may be used.
+    ///
+    /// # Errors
+    /// If the books cannot be read.
+    pub async fn ready_tool(
+        &self,
+        registry: &Registry,
+        principal: &Principal,
+        tool: &CapabilityRef,
+    ) -> Result<Ready<'_>, ControlError> {
+        let limit = limit_of_tool(registry, &principal.link.agent, tool, self.now());
+        self.ready_limits(principal, limit.into_iter().collect(), &Amounts::default()).await
     }
 
     /// The same for limits that are known.

@@ -29,10 +29,15 @@ impl Exhausted {
             Window::Session => "for the rest of this session",
             Window::Hour | Window::Day => "until then",
         };
-        let next = format!(
-            "Do not try again, and do not try another way: every further call is refused {until}. {}",
-            self.remedy()
-        );
+        let next = match &self.budget.subject {
+            Subject::Tool { tool, .. } => {
+                format!("Do not use {tool} again: every further use is refused {until}. {}", self.remedy())
+            }
+            Subject::Agent(_) | Subject::Owner(_) | Subject::Session(_) | Subject::Grant(_) => format!(
+                "Do not try again, and do not try another way: every further call is refused {until}. {}",
+                self.remedy()
+            ),
+        };
         Refusal { by: RefusedBy::Budget, reason: self.reason(), next }
     }
 
@@ -66,6 +71,10 @@ impl Exhausted {
                  with `ostler budget topup owner/{owner}`."
             ),
             Subject::Grant(name) => format!("People are asked again; see what {name} allows with `ostler grant list`."),
+            Subject::Tool { agent, tool } => format!(
+                "A person may raise per_hour of {tool} under spec.tools of {agent} and apply the descriptor, or allow \
+                 more for this window with `ostler budget topup {subject}`."
+            ),
             Subject::Session(_) => format!(
                 "A person may allow this session more with `ostler budget topup {subject}`, or raise \
                  spec.budgets.{field} and apply the descriptor."

@@ -4,13 +4,16 @@
 use std::fmt::Write;
 
 use domain::capability::{CapabilityRef, Effect};
+use domain::expression::Expression;
 use domain::id::Name;
 use domain::money::UsdMicros;
 
+use super::clause;
 use super::schema::id;
+use super::shape::Fields;
 
 /// What is in force of an agent's descriptor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Terms {
     pub(crate) agent: Name,
     /// The tools that both revisions list, by name.
@@ -21,6 +24,10 @@ pub(crate) struct Terms {
     pub(crate) asks_above: Option<i64>,
     /// Calls of these effects ask first, whatever they are worth.
     pub(crate) asks_on: Vec<Effect>,
+    /// What must hold of a tool's arguments, clause by clause.
+    pub(crate) when: Vec<(CapabilityRef, Vec<Expression>)>,
+    /// How often a tool may be used in an hour; counted by its budget, which no rule reads.
+    pub(crate) per_hour: Vec<(CapabilityRef, i64)>,
 }
 
 /// The rules, in the order in which they are told.
@@ -53,7 +60,50 @@ pub(crate) fn text(terms: &Terms) -> String {
         ),
     );
     asking(&mut out, &who, terms);
+    for (tool, most) in &terms.per_hour {
+        let rule = format!(
+            "// {tool}: per_hour {most}. Each use is held in the budget tool/{agent}/{}/calls_per_hour before it is sent.",
+            tool.name()
+        );
+        put(&mut out, &rule);
+    }
     out
+}
+
+/// A clause that no rule can be made of: the id of the rule, and why.
+pub(crate) type Unruly = (String, String);
+
+/// The rules of `when` for one tool, by the types of its arguments: each clause is one, and forbids what it is not true
+/// of.
+///
+/// # Errors
+/// The first clause that no rule can be made of.
+pub(crate) fn when(terms: &Terms, tool: &CapabilityRef, input: &Fields) -> Result<String, Unruly> {
+    let mut out = String::new();
+    let clauses = terms.when.iter().filter(|(of, _)| of == tool).flat_map(|(_, clauses)| clauses);
+    for (index, clause) in clauses.enumerate() {
+        let suffix = if index == 0 { String::new() } else { format!(".{}", index + 1) };
+        let rule = format!("tool-when.{}{suffix}", tool.name());
+        let holds = match clause::condition(clause, input) {
+            Ok(holds) => holds,
+            Err(why) => return Err((rule, why)),
+        };
+        let (agent, action, source) = (terms.agent.as_str(), id(tool), clause.source());
+        let next = format!(
+            "Keep to that, or do without it. A person may change `when` of {tool} under spec.tools and apply the \
+             descriptor."
+        );
+        put(
+            &mut out,
+            &format!(
+                "@id(\"{rule}\") @clause({source:?})\n\
+                 @reason(\"{{agent}} may use {{capability}} only when {{clause}}, and here {{found}}.\")\n\
+                 @next({next:?})\n\
+                 forbid(principal == Agent::{agent:?}, action == Action::{action:?}, resource)\nunless {{ {holds} }};"
+            ),
+        );
+    }
+    Ok(out)
 }
 
 /// The rules that put a call before people.

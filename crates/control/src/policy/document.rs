@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
+use domain::expression::Expression;
 use domain::id::Name;
 use domain::obligation::Written;
 use miette::Diagnostic;
@@ -76,6 +77,11 @@ impl Rule {
     /// An annotation of its text.
     pub(crate) fn says(&self, key: &str) -> Option<&str> {
         self.policy.annotation(key).filter(|said| !said.is_empty())
+    }
+
+    /// The clause of `when` that it is made of.
+    pub(crate) fn clause(&self) -> Option<Expression> {
+        self.says("clause").filter(|_| self.origin == Origin::Descriptor)?.parse().ok()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::capability::Effect;
 use domain::decision::{Refusal, RefusedBy};
+use domain::expression::Expression;
 use domain::id::Name;
 use domain::money::UsdMicros;
 
@@ -56,7 +57,9 @@ pub(crate) fn unjudged(rule: &Option<String>, why: &str) -> Refusal {
     Refusal {
         by: RefusedBy::Policy,
         reason: format!("{what}, so it is refused: {}.", why.trim_end_matches('.')),
-        next: "Do without it. A person may mend the policy and apply it again: `ostler apply -f FILE`.".to_owned(),
+        next: "Do without it. A person may mend the policy, or the descriptor, and apply it again: `ostler apply -f \
+               FILE`."
+            .to_owned(),
     }
 }
 
@@ -77,7 +80,22 @@ fn of_rule(agent: &Name, moment: &Moment<'_>, rule: &Rule) -> String {
     let unvouched = using.unvouched(moment.provenance.as_ref()).join(", ");
     let said = said.replace("{unvouched}", &unvouched);
     let said = said.replace("{effect}", &using.effect.to_string()).replace("{unvalued}", unvalued(using));
-    said.replace("{value}", &using.value.map_or("unknown".to_owned(), |value| UsdMicros(value).to_string()))
+    let said = said.replace("{value}", &using.value.map_or("unknown".to_owned(), |value| UsdMicros(value).to_string()));
+    match rule.clause() {
+        // Last, so that nothing of it is taken for a word to be replaced.
+        Some(clause) => {
+            said.replace("{found}", &found(&clause, using)).replace("{clause}", &format!("`{}`", clause.source()))
+        }
+        None => said,
+    }
+}
+
+/// Why a clause does not hold.
+fn found(clause: &Expression, using: &Using<'_>) -> String {
+    match clause.truth(&[("args", using.arguments)]) {
+        Ok(_) => "that is not so".to_owned(),
+        Err(why) => format!("that cannot be told: {why}"),
+    }
 }
 
 fn unvalued(using: &Using<'_>) -> &'static str {

@@ -191,9 +191,13 @@ fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().and_then(exact))
 }
 
-/// A number as Cedar writes decimals; `None` where digits would be lost.
 fn decimal(value: &Value) -> Option<String> {
-    let text = value.as_f64().filter(|number| number.abs() < 9.0e14).map(|number| number.to_string())?;
+    value.as_f64().and_then(decimal_of)
+}
+
+/// A number as Cedar writes decimals; `None` where digits would be lost.
+pub(crate) fn decimal_of(number: f64) -> Option<String> {
+    let text = Some(number).filter(|number| number.abs() < 9.0e14).map(|number| number.to_string())?;
     match text.split_once('.') {
         None => Some(format!("{text}.0")),
         Some((_, behind)) if behind.len() <= DECIMALS => Some(text),

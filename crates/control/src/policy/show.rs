@@ -3,7 +3,10 @@
 use domain::id::{Digest, Name};
 use serde::Serialize;
 
+use super::check::Definitions;
+use super::compile::Terms;
 use super::document::{Document, Duty, Finding, Origin, Rule};
+use super::shape::fields;
 use super::{InForce, applied, compile};
 use crate::registry::Registry;
 
@@ -44,17 +47,30 @@ pub struct Shown {
 }
 
 /// What is in force for a new session of an agent; `None`: there is no such agent.
-pub fn in_force(registry: &Registry, agent: &Name) -> Option<Shown> {
+pub fn in_force(registry: &Registry, definitions: &Definitions, agent: &Name) -> Option<Shown> {
     let in_force = InForce::newest(registry, agent)?;
     let mut texts = vec![text("default", applied::STANDARD, applied::standard())];
     for (name, policy) in registry.covering(agent) {
         let rules = policy.rules.as_ref().as_ref().map_err(Vec::as_slice);
         texts.push(text(name.as_str(), &policy.entry.descriptor.spec.cedar, rules));
     }
-    let own = compile::text(&in_force.terms(registry, agent));
+    let own = own(&in_force.terms(registry, agent), definitions);
     let read = Document::read(&Origin::Descriptor, &own);
     texts.push(text("descriptor", &own, read.as_ref().map_err(Vec::as_slice)));
     Some(Shown { policy_set: registry.policy_set(agent), revision: in_force.revision(), texts })
+}
+
+/// The descriptor's fields as Cedar, `when` of each tool included; a clause that no rule can be made of is a comment.
+fn own(terms: &Terms, definitions: &Definitions) -> String {
+    let mut out = compile::text(terms);
+    for (tool, _) in &terms.when {
+        let input = definitions.get(tool).map(|schema| fields(schema)).unwrap_or_default();
+        match compile::when(terms, tool, &input) {
+            Ok(rules) => out.push_str(&format!("\n{rules}")),
+            Err((rule, why)) => out.push_str(&format!("\n// {rule} refuses every use: {}.\n", why.replace('\n', " "))),
+        }
+    }
+    out
 }
 
 fn text(from: &str, cedar: &str, read: Result<&Document, &[Finding]>) -> Text {

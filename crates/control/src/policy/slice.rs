@@ -76,8 +76,7 @@ impl Slice {
     /// The rule that cannot be used, where it is one, and why.
     pub(crate) fn build(parts: &Parts<'_>) -> Result<Self, (Option<String>, String)> {
         let asks = asks(parts).map_err(|why| (None, why))?;
-        let own = Document::read(&Origin::Descriptor, &compile::text(parts.terms))
-            .map_err(|findings| (None, format!("the descriptor's own rules cannot be read: {}", first(&findings))))?;
+        let own = own(parts)?;
         let mut rules = Vec::new();
         for document in parts.documents.iter().copied().chain([Ok(&own)]) {
             let document = document.map_err(|(name, findings)| {
@@ -129,6 +128,17 @@ impl Slice {
         // Its types are the schema's: the slice was validated against the table that the context is made by.
         Request::new(principal, action, resource, context, None).map_err(|error| error.to_string())
     }
+}
+
+/// The rules that the descriptor's fields are.
+fn own(parts: &Parts<'_>) -> Result<Document, (Option<String>, String)> {
+    let when = match &parts.wish {
+        Wish::Tool { capability, input, .. } => compile::when(parts.terms, capability, input),
+        Wish::Model { .. } => Ok(String::new()),
+    };
+    let when = when.map_err(|(rule, why)| (Some(rule), why))?;
+    Document::read(&Origin::Descriptor, &format!("{}\n{when}", compile::text(parts.terms)))
+        .map_err(|findings| (None, format!("the descriptor's own rules cannot be read: {}", first(&findings))))
 }
 
 /// What becomes of a call that these rules forbid: refused by any that has no way out.

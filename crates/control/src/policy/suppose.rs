@@ -257,7 +257,10 @@ impl Supposed<'_> {
     }
 
     fn rules(&self) -> Vec<Arc<document::Rule>> {
-        super::documents(&self.whose()).into_iter().flat_map(|document| document.rules).collect()
+        super::documents(&self.whose(), &self.capability, &self.schema)
+            .into_iter()
+            .flat_map(|document| document.rules)
+            .collect()
     }
 
     /// What the rules read of this call, as a person reads it.

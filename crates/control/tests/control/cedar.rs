@@ -212,7 +212,7 @@ fn a_supposed_call_says_the_rule_and_what_would_let_it_pass() {
 #[test]
 fn everything_in_force_is_shown_as_cedar_that_can_be_read_again() {
     let world = under("@id(\"x\")\nforbid(principal, action == Action::\"Think\", resource);");
-    let shown = show::in_force(&world.registry, &name(AGENT)).unwrap();
+    let shown = show::in_force(&world.registry, &check::Definitions::new(), &name(AGENT)).unwrap();
     let from: Vec<&str> = shown.texts.iter().map(|text| text.from.as_str()).collect();
     assert_eq!(from, ["default", "house", "descriptor"]);
     let ids: Vec<&str> = shown.texts[2].rules.iter().map(|rule| rule.id.as_str()).collect();

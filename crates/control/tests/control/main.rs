@@ -22,6 +22,7 @@ mod house;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod narrowed;
 mod origins;
 #[cfg(test)]
 mod quorum;

@@ -1,6 +1,6 @@
 //! A small world: the article's agent with everything it needs, ana of its owner group, and a clock that stands still.
 
-use control::budget::{Balance, Holdings, limits};
+use control::budget::{Balance, Holdings, limit_of_tool, limits};
 use control::consent::Signer;
 use control::decide::{Overtaken, Scene, decide, still};
 use control::{Checks, Query, Registry, Verdict, Want};
@@ -167,7 +167,9 @@ impl World {
     }
 
     pub(crate) fn draw(&mut self) {
-        for limit in limits(&self.registry, &self.principal, self.now) {
+        let agent = &self.principal.link.agent;
+        let tool = limit_of_tool(&self.registry, agent, &Draft::of(1).capability, self.now);
+        for limit in limits(&self.registry, &self.principal, self.now).into_iter().chain(tool) {
             let drawn = self.holdings.balance(&limit.budget, limit.start).drawn;
             let all = Balance { drawn: limit.cap, ..Balance::default() };
             self.holdings.drew(Shard(0), &limit, limit.cap - drawn, all);

@@ -31,10 +31,10 @@ pub use concurrency::{Concurrency, DEFAULT_ACTIVE, DEFAULT_MAILBOX, DEFAULT_QUEU
 pub use instructions::{DEFAULT_INSTRUCTIONS, Instructions};
 pub use memory::Memory;
 pub use model::{DEFAULT_MAX_OUTPUT_TOKENS, Fallback, Model};
-pub use tools::{INTERNAL, INTERNAL_MEMORY, INTERNAL_WRITES};
+pub use tools::{INTERNAL, INTERNAL_MEMORY, INTERNAL_WRITES, ToolUse};
 pub use trigger::{On, Trigger};
 
-use tools::{Tool, check_tools};
+use tools::check_tools;
 use trigger::check_triggers;
 
 /// A valid agent.
@@ -53,7 +53,7 @@ pub struct AgentSpec {
     /// What it keeps from one session to the next.
     pub memory: Memory,
     /// What it may use, in the descriptor's order, each once.
-    pub tools: Vec<CapabilityRef>,
+    pub tools: Vec<ToolUse>,
     /// What it may spend.
     pub budgets: Budgets,
     /// When a person is asked.
@@ -90,7 +90,7 @@ impl Agent {
             Memory::Persistent { .. } => &INTERNAL_MEMORY,
         };
         let implied = memory.iter().filter_map(|name| name.parse().ok()).map(CapabilityRef::Internal);
-        let all = implied.chain(self.spec.tools.iter().cloned());
+        let all = implied.chain(self.spec.tools.iter().map(|used| used.tool.clone()));
         all.map(|tool| (tool.name().clone(), tool)).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 }
@@ -118,7 +118,7 @@ const INSTRUCTIONS: Field<Instructions> =
     Field::new("instructions", "What the agent is for: a text, or {file: PATH} beside this file.");
 const MODEL: Field<Model> = Field::required("model", "Which model thinks.");
 const MEMORY: Field<Memory> = Field::new("memory", "What it keeps from one session to the next. Absent: nothing.");
-const TOOLS: Field<Vec<Tool>> = Field::new("tools", "What it may use; everything else is denied.");
+const TOOLS: Field<Vec<ToolUse>> = Field::new("tools", "What it may use; everything else is denied.");
 const BUDGETS: Field<Budgets> = Field::new("budgets", "What it may spend: per hour, per day and per session.");
 const APPROVAL: Field<Approval> = Field::new("approval", "When a person is asked first.");
 const AUTONOMY: Field<AutonomySpec> = Field::new("autonomy", "How much it does alone. Absent: autonomous.");
@@ -161,7 +161,6 @@ impl Shape for AgentSpec {
         let concurrency = fields.optional(&CONCURRENCY, reading);
         let compute = fields.optional(&COMPUTE, reading);
         let (tools, memory) = (tools?.unwrap_or_default(), memory?.unwrap_or(Memory::None));
-        let tools: Vec<_> = tools.into_iter().map(|Tool(tool)| tool).collect();
         check_tools(&tools, memory, node, reading)?;
         let triggers = triggers?.unwrap_or_default();
         let concurrency = concurrency?.unwrap_or_default();
@@ -186,7 +185,7 @@ impl Shape for AgentSpec {
             .put(&INSTRUCTIONS, &self.instructions)
             .put(&MODEL, &self.model)
             .put(&MEMORY, &self.memory)
-            .put(&TOOLS, &self.tools.iter().cloned().map(Tool).collect())
+            .put(&TOOLS, &self.tools)
             .put(&BUDGETS, &self.budgets)
             .put(&APPROVAL, &self.approval)
             .put(&AUTONOMY, &self.autonomy)

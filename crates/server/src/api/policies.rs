@@ -24,7 +24,9 @@ pub(crate) async fn in_force(
     _: Who,
     Segments(agent): Segments<Name>,
 ) -> ApiResult<Json<show::Shown>> {
-    let shown = show::in_force(&app.gate.registry(), &agent);
+    let registry = app.gate.registry();
+    app.gate.defined(app.gateway.definitions(&registry).await);
+    let shown = show::in_force(&registry, &app.gate.definitions(), &agent);
     shown.map(Json).ok_or_else(|| ApiError::not_found(format!("agent {agent}")))
 }
 
