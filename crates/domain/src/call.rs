@@ -255,6 +255,9 @@ pub enum CallOutcome {
         /// Whether trying again later may help.
         #[serde(default)]
         retryable: bool,
+        /// How long whoever failed asks to be left alone, in milliseconds, where it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<i64>,
     },
     /// It was sent, and nobody knows what came of it.
     Unknown {

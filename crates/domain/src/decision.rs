@@ -94,6 +94,11 @@ pub enum WaitFor {
     },
     /// An instant: `until`.
     Timer,
+    /// The model could not be asked, or did not take the request: it is asked again at `until`.
+    Model {
+        /// How often in a row it failed.
+        failed: u32,
+    },
 }
 
 /// Under what a decision was made: enough to make it again, exactly.

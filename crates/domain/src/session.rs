@@ -152,6 +152,25 @@ pub struct Pause {
     pub rested: Option<Phase>,
 }
 
+/// That a session's model failed, and may do better later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// How often in a row it failed.
+    pub failed: u32,
+    /// When it failed first.
+    pub since: Timestamp,
+    /// When it failed last.
+    pub last: Timestamp,
+    /// How long it asked to be left alone then, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<i64>,
+    /// When it is asked again, once that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// What went wrong last, in one sentence.
+    pub error: String,
+}
+
 /// A session, folded from its events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
@@ -192,6 +211,9 @@ pub struct Session {
     pub last_stop: Option<Stop>,
     /// Why the last model call failed or was refused, until the next one.
     pub model_failure: Option<String>,
+    /// That the last model calls failed and the next may do better, until one is answered or somebody writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// Why it failed, while it has.
     pub failure: Option<String>,
     /// Whether a scripted provider has answered in it.
@@ -229,6 +251,7 @@ impl Session {
             unfit_in_a_row: 0,
             last_stop: None,
             model_failure: None,
+            retry: None,
             failure: None,
             scripted: false,
             paused: None,

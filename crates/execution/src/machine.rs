@@ -9,6 +9,7 @@
 //! ```
 
 mod conversation;
+mod retry;
 
 use data::rows::frozen_words;
 use domain::call::Stop;
@@ -22,6 +23,7 @@ use domain::message::Role;
 use domain::session::{CallKind, CallState, OpenCall, Phase, Session};
 
 pub use conversation::{Told, told};
+pub use retry::PATIENCE_MS;
 
 /// How many uses in a row may carry unfit arguments before the session fails.
 pub const UNFIT_IN_A_ROW: u32 = 4;
@@ -144,7 +146,8 @@ pub fn wanted(session: &Session, look: Look) -> Vec<Wanted> {
         return Vec::new();
     }
     let due: Vec<_> = session.open.values().filter(|open| wants_asking(open, look)).map(want).collect();
-    if due.is_empty() && session.wants_model() && gives_up(session, look.turns).is_none() {
+    let may_ask = session.wants_model() && retry::is_due(session, look.now);
+    if due.is_empty() && may_ask && gives_up(session, look.turns).is_none() {
         let call = CallId { session: session.id, ordinal: session.next_ordinal };
         return vec![Wanted::Model { call, attempt: 1 }];
     }
@@ -180,6 +183,9 @@ fn want(open: &OpenCall) -> Wanted {
 fn gives_up(session: &Session, turns: u32) -> Option<String> {
     if let Some(failure) = &session.model_failure {
         return Some(failure.clone());
+    }
+    if let Some(reason) = retry::gives_up(session) {
+        return Some(reason);
     }
     if session.open.values().any(is_lost_for_good) {
         return Some(format!(
@@ -224,9 +230,10 @@ pub fn rest(session: &Session, turns: u32) -> Rest {
     }
 }
 
-fn waits(session: &Session) -> Vec<Wait> {
+/// What a session that is not over waits for.
+pub fn waits(session: &Session) -> Vec<Wait> {
     let paused = session.paused.iter().map(|pause| Wait { why: WaitFor::Paused { by: pause.by.clone() }, until: None });
-    paused.chain(session.open.values().filter_map(waits_for)).collect()
+    paused.chain(session.open.values().filter_map(waits_for)).chain(retry::waits(session)).collect()
 }
 
 /// What froze it, while calls of it wait for that.
@@ -275,6 +282,8 @@ pub fn wait_words(why: WaitFor) -> String {
         WaitFor::Frozen { scope } => frozen_words(&scope),
         WaitFor::Paused { by } => format!("suspended by {by}"),
         WaitFor::Timer => "timer".to_owned(),
+        WaitFor::Model { failed: 1 } => "its model, which failed once".to_owned(),
+        WaitFor::Model { failed } => format!("its model, which failed {failed} times"),
     }
 }
 

@@ -113,12 +113,14 @@ pub enum Deed {
     Apply,
     /// The upstream goes away, or comes back.
     Unplug,
+    /// The model's provider goes down, or is up again.
+    Outage,
     /// Somebody sets the clock.
     SetClock,
 }
 
 /// How often people do what.
-const DEEDS: [(u32, Deed); 17] = [
+const DEEDS: [(u32, Deed); 18] = [
     (12, Deed::Write),
     (3, Deed::WriteAgain),
     (12, Deed::Answer),
@@ -135,6 +137,7 @@ const DEEDS: [(u32, Deed); 17] = [
     (11, Deed::Thaw),
     (1, Deed::Apply),
     (1, Deed::Unplug),
+    (1, Deed::Outage),
     (1, Deed::SetClock),
 ];
 
@@ -151,6 +154,8 @@ pub struct People {
     /// How often an administrator has told a session something.
     told: u32,
     unplugged: bool,
+    /// Whether the model's provider is down.
+    down: bool,
     notes: Vec<String>,
 }
 
@@ -170,6 +175,7 @@ impl People {
             held: Vec::new(),
             told: 0,
             unplugged: false,
+            down: false,
             notes: Vec::new(),
         }
     }
@@ -210,6 +216,7 @@ impl People {
             Deed::Thaw => self.thaw(world, node).await,
             Deed::Apply => self.apply(node).await,
             Deed::Unplug => self.unplug(world),
+            Deed::Outage => self.outage(world),
             Deed::SetClock => self.set_clock(world),
         };
         self.note(world, told);
@@ -424,6 +431,7 @@ impl People {
         let went_on = !thawed.is_empty() || !resumed.is_empty();
         self.note(world, format!("at last: {thawed}, {resumed}"));
         world.upstream.unreachable(None);
+        world.model.goes_down(false);
         let (approvals, doubts) = self.waits(node).await;
         let waited = went_on || !approvals.is_empty() || !doubts.is_empty();
         for approval in approvals {

@@ -2,6 +2,7 @@
 //! middle, talk rubbish, keep silent, or answer when nobody is there any more.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +26,7 @@ pub struct Wayward {
     pub(crate) watch: Arc<Watch>,
     pub(crate) sky: Arc<Sky>,
     chance: Chance,
+    down: AtomicBool,
 }
 
 /// What goes wrong.
@@ -55,7 +57,12 @@ impl Wayward {
     /// Of a seed.
     pub fn new(seed: u64, (life, watch, sky): (Arc<Life>, Arc<Watch>, Arc<Sky>)) -> Self {
         let scripted = Scripted::deciding(script::reply);
-        Wayward { scripted, life, watch, sky, chance: Chance::new(seed, "model") }
+        Wayward { scripted, life, watch, sky, chance: Chance::new(seed, "model"), down: AtomicBool::new(false) }
+    }
+
+    /// It goes down, and takes no request until it is up again.
+    pub fn goes_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
     }
 
     fn fate(&self) -> Option<Fate> {
@@ -113,6 +120,10 @@ impl Provider for Wayward {
             }
             self.life.die();
             return std::future::pending().await;
+        }
+        if self.down.load(Ordering::SeqCst) {
+            self.watch.fault("the model's provider is down");
+            return Err(ProviderError::NotSent { reason: "no connection".to_owned(), retryable: true });
         }
         let fate = self.fate();
         if let Some(fate @ (Fate::NotSent | Fate::Busy | Fate::Refused)) = fate {

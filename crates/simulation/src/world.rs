@@ -41,7 +41,8 @@ pub struct World {
     /// What the log came to so far.
     pub chronicle: Arc<Chronicle>,
     pub(crate) store: Arc<Faulty>,
-    pub(crate) model: Arc<Wayward>,
+    /// The model API.
+    pub model: Arc<Wayward>,
 }
 
 /// How long a claim lasts on a server, whose clock goes on while simulated time stands still.

@@ -39,7 +39,7 @@ const KINDS: [&str; 21] = [
 ];
 
 /// What must have gone wrong somewhere.
-const FAULTS: [&str; 22] = [
+const FAULTS: [&str; 23] = [
     "a read fails",
     "a write is lost with its answer",
     "a write's answer is lost",
@@ -49,6 +49,7 @@ const FAULTS: [&str; 22] = [
     "another node takes the shard",
     "the store is slow",
     "the model is not reached",
+    "the model's provider is down",
     "the model is busy",
     "the model refuses",
     "the model breaks off",

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use domain::clock::{Clock, SystemClock};
+use domain::clock::{Clock, SystemClock, Timestamp};
 use domain::id::{Name, SessionId};
 use serde_json::{Value, json};
 
@@ -153,7 +153,7 @@ const LONGER_MS: u32 = 30_000;
 /// Waits until the session has taken the mail and rests.
 pub(crate) async fn wait(client: &Client, session: &str, mail: Option<&str>) -> Outcome<Value> {
     let filter = mail.map(|mail| format!("&mail={mail}")).unwrap_or_default();
-    let (mut within_ms, mut told) = (SOON_MS, String::new());
+    let (mut within_ms, mut told, mut failed) = (SOON_MS, String::new(), String::new());
     loop {
         match client.get(&format!("/api/sessions/{session}/wait?timeout_ms={within_ms}{filter}")).await {
             Ok(standing) if standing["rests"] == true => return Ok(standing),
@@ -164,6 +164,11 @@ pub(crate) async fn wait(client: &Client, session: &str, mail: Option<&str>) -> 
                     output::talk(&format!("it waits for the store: {outage}"));
                 }
                 told = outage;
+                let again = asked_again(&standing);
+                if !again.is_empty() && again != failed {
+                    output::talk(&again);
+                }
+                failed = again;
             }
             Err(Failure::NotFound(why)) if within_ms == SOON_MS => output::talk(&why),
             Err(Failure::NotFound(_)) => {}
@@ -171,6 +176,23 @@ pub(crate) async fn wait(client: &Client, session: &str, mail: Option<&str>) -> 
         }
         within_ms = LONGER_MS;
     }
+}
+
+/// Until when something waits.
+fn instant(wait: &Value) -> String {
+    wait["until"].as_i64().map(|until| Timestamp(until).to_string()).unwrap_or_default()
+}
+
+/// That its model failed and is asked again by itself, where it is.
+fn asked_again(standing: &Value) -> String {
+    let is_model = |wait: &&Value| wait["why"]["for"] == "model";
+    let Some(wait) = items(&standing["waits"]).iter().find(is_model) else { return String::new() };
+    let times = match wait["why"]["failed"].as_u64() {
+        Some(1) => "once".to_owned(),
+        failed => format!("{} times", failed.unwrap_or_default()),
+    };
+    let (session, until) = (text(standing, "session"), instant(wait));
+    format!("its model failed {times} and is asked again at {until}; why: ostler trace {session}")
 }
 
 /// Prints how a session stands, and ends as it did. `shown`: what whoever watches has read already.
@@ -230,7 +252,8 @@ fn waiting(standing: &Value, session: &str) -> String {
             let by = text(&wait["why"], "by");
             format!("  to be resumed: {by} suspended it\n    next: ostler resume {session}")
         }
-        "timer" => format!("  for its timer, until {}", text(wait, "until")),
+        "timer" => format!("  for its timer, until {}", instant(wait)),
+        "model" => format!("  {}", asked_again(standing)),
         "tied_up" => format!("  for calls in flight that tie up {}", text(&wait["why"], "budget")),
         _ => format!("  for {}", wait["why"]),
     });

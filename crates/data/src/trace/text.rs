@@ -118,6 +118,9 @@ pub(crate) fn waiting(wait: &Wait) -> String {
         WaitFor::Frozen { scope } => format!("because {scope} is frozen"),
         WaitFor::Paused { by } => format!("because {by} suspended it"),
         WaitFor::Timer => "for a timer".to_owned(),
+        WaitFor::Model { failed } => {
+            format!("to ask its model again, which failed {}", count(i64::from(*failed), "time"))
+        }
     };
     match wait.until {
         Some(until) => format!("{what}, until {} at the latest", instant(until)),

@@ -143,6 +143,17 @@ pub(crate) fn added() -> Vec<Event> {
     all
 }
 
+/// What is said since a model that failed is asked again.
+pub(crate) fn of_retries() -> Vec<Event> {
+    let wait = Wait { why: WaitFor::Model { failed: 2 }, until: Some(AT) };
+    let error = "overloaded".to_owned();
+    let outcome = CallOutcome::Failed { error, retryable: true, retry_after_ms: Some(7_000) };
+    vec![
+        Event::ModelAnswered { call: call(), attempt: 1, outcome, settlement: Settlement::default() },
+        Event::Suspended { waits: vec![wait], compute_ms: 3 },
+    ]
+}
+
 /// What is said since the gate knows where arguments come from.
 pub(crate) fn of_origins() -> Vec<Event> {
     let vouches = Vouches {
@@ -255,6 +266,8 @@ fn model() -> Vec<Event> {
         scripted,
     };
     let answered = |outcome, settlement| Event::ModelAnswered { call: call(), attempt: 2, outcome, settlement };
+    let failed =
+        |retry_after_ms| CallOutcome::Failed { error: "overloaded".to_owned(), retryable: true, retry_after_ms };
     let stopped = |stop| {
         let message = Message::text(Role::Agent, Origin::Model, "Done.");
         CallOutcome::Answered { message, stop }
@@ -267,7 +280,7 @@ fn model() -> Vec<Event> {
         answered(stopped(Some(Stop::Length)), Settlement::default()),
         answered(stopped(Some(Stop::Refused)), Settlement::default()),
         answered(stopped(None), Settlement::default()),
-        answered(CallOutcome::Failed { error: "overloaded".to_owned(), retryable: true }, Settlement::default()),
+        answered(failed(None), Settlement::default()),
         answered(CallOutcome::Unknown { error: "the line went dead".to_owned() }, settlement()),
     ]
 }

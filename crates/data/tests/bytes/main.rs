@@ -58,6 +58,7 @@ fn by_kind<T: Serialize>(room: &str, tag: &str, examples: Vec<T>) -> Examples<T>
 fn every_event_is_written_as_it_always_was() {
     check(&by_kind("event", "kind", event::examples()));
     check(&by_kind("event.added", "kind", event::added()));
+    check(&by_kind("event.retries", "kind", event::of_retries()));
     check(&by_kind("event.budget", "kind", event::of_budgets()));
     check(&by_kind("event.origins", "kind", event::of_origins()));
 }
@@ -111,6 +112,7 @@ fn an_events_name_for_itself_is_the_one_that_is_persisted() {
 fn write_missing_files() {
     write_missing(&by_kind("event", "kind", event::examples()));
     write_missing(&by_kind("event.added", "kind", event::added()));
+    write_missing(&by_kind("event.retries", "kind", event::of_retries()));
     write_missing(&by_kind("event.budget", "kind", event::of_budgets()));
     write_missing(&by_kind("event.origins", "kind", event::of_origins()));
     write_missing(&by_kind("control", "kind", control::examples()));

@@ -179,7 +179,7 @@ pub(crate) async fn numbers_in_headers_read_back_as_they_were_sealed(fixture: Fi
     let usages = [json!({"cost": 0.1 + 0.2, "ratio": 1e-7, "whole": 2.0, "zero": -0.0, "big": u64::MAX}), json!(null)];
     for usage in usages {
         let settlement = Settlement { usage: Some(usage), ..Settlement::default() };
-        let outcome = CallOutcome::Failed { error: "no".to_owned(), retryable: false };
+        let outcome = CallOutcome::Failed { error: "no".to_owned(), retryable: false, retry_after_ms: None };
         let call = CallId { session: id, ordinal: 1 };
         let event = Event::ModelAnswered { call, attempt: 1, outcome, settlement };
         commit(&log, &mut writer, Rows::of(event)).await;

@@ -80,7 +80,7 @@ fn an_answer_of_a_fallback_is_charged_to_the_model_that_gave_it() {
     let stood_in = StoodIn { provider: name("other"), model: "gpt-x".to_owned(), arguments_hash: Digest::of(b"body") };
     let cache = Some(CacheUse { input_tokens: 9, ..CacheUse::default() });
     let settlement = Settlement { scripted: false, fallback: Some(stood_in), cache, ..model_settlement() };
-    let outcome = CallOutcome::Failed { error: "no".to_owned(), retryable: false };
+    let outcome = CallOutcome::Failed { error: "no".to_owned(), retryable: false, retry_after_ms: None };
     s.and(s.thinks(1, 1));
     s.then(10, Event::ModelAnswered { call: s.call(1), attempt: 1, outcome, settlement });
     let found = cost(&rows(&s.records()), By::Model, Timestamp(START), |_| None);

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{CallKind, CallState, OpenCall, Pause, Phase, Session};
+use super::{CallKind, CallState, OpenCall, Pause, Phase, Retry, Session};
 use crate::call::{ApprovalVerdict, CallOutcome, Settlement};
 use crate::capability::Effect;
 use crate::clock::Timestamp;
-use crate::decision::{Refusal, RefusedBy, WaitFor};
+use crate::decision::{Refusal, RefusedBy, Wait, WaitFor};
 use crate::event::{Event, Intent, Resolution};
 use crate::id::CallId;
 use crate::message::{Content, Message, Origin, Part, Role, Trust};
@@ -21,7 +21,7 @@ impl Session {
                 self.remember(mail);
                 self.pending.push(Arc::new(message.clone()));
                 (self.turns, self.unfit_in_a_row) = (0, 0);
-                (self.model_failure, self.failure) = (None, None);
+                (self.model_failure, self.failure, self.retry) = (None, None, None);
                 if let Some(pause) = &mut self.paused {
                     pause.rested = None;
                 }
@@ -31,7 +31,8 @@ impl Session {
             Event::CapabilitiesOffered { offers } => self.offers = Some(*offers),
             Event::ModelRequested { intent, scripted, .. } => {
                 self.scripted |= *scripted;
-                self.turns += u32::from(intent.attempt == 1);
+                // One that failed and is asked again is no other turn.
+                self.turns += u32::from(intent.attempt == 1 && self.retry.is_none());
                 self.model_failure = None;
                 self.intended(intent, Effect::Read, &CallKind::Model);
                 self.client_asks(intent.call);
@@ -43,7 +44,9 @@ impl Session {
                 }
                 self.enter(Phase::Running, at);
             }
-            Event::ModelAnswered { call, outcome, settlement, .. } => self.model_answered(*call, outcome, settlement),
+            Event::ModelAnswered { call, outcome, settlement, .. } => {
+                self.model_ended(*call, outcome, (settlement, at))
+            }
             Event::CallAnswered { call, outcome, .. } => self.capability_ended(*call, outcome),
             Event::CallRecorded { intent, outcome, .. } => self.capability_ended(intent.call, outcome),
             Event::CallRefused { call, model, refusal, .. } => self.refused(*call, *model, refusal),
@@ -54,22 +57,33 @@ impl Session {
             Event::ApprovalDecided { verdict } => self.decided(verdict, at),
             Event::CallInDoubt { call, settlement, .. } => self.in_doubt(*call, settlement.is_some()),
             Event::CallResolved { call, resolution, .. } => self.resolved(*call, resolution, at),
-            Event::Suspended { .. } => self.enter(Phase::Suspended, at),
+            Event::Suspended { waits, .. } => self.suspend(waits, at),
             Event::Finished { .. } => self.enter(Phase::Finished, at),
-            Event::Failed { reason, .. } => {
-                self.failure = Some(reason.clone());
-                // A model call that is given up is not asked again: what comes next is a new one.
-                self.open.retain(|_, open| open.kind != CallKind::Model);
-                self.enter(Phase::Failed, at);
-            }
+            Event::Failed { reason, .. } => self.fail(reason, at),
             Event::Killed { .. } => {
                 self.open.clear();
+                self.retry = None;
                 self.enter(Phase::Killed, at);
             }
             Event::ClientSaid { .. } | Event::ClientCalled { .. } | Event::ClientTold { .. } => self.client(event, at),
             Event::Paused { by, reason } => self.pause(by, reason),
             Event::Resumed { .. } => self.resume(at),
         }
+    }
+
+    fn suspend(&mut self, waits: &[Wait], at: Timestamp) {
+        let again = waits.iter().find(|wait| matches!(wait.why, WaitFor::Model { .. }));
+        if let (Some(retry), Some(again)) = (&mut self.retry, again) {
+            retry.until = again.until;
+        }
+        self.enter(Phase::Suspended, at);
+    }
+
+    fn fail(&mut self, reason: &str, at: Timestamp) {
+        (self.failure, self.retry) = (Some(reason.to_owned()), None);
+        // A model call that is given up is not asked again: what comes next is a new one.
+        self.open.retain(|_, open| open.kind != CallKind::Model);
+        self.enter(Phase::Failed, at);
     }
 
     fn pause(&mut self, by: &str, reason: &str) {
@@ -95,7 +109,7 @@ impl Session {
         if model {
             self.next_ordinal = self.next_ordinal.max(call.ordinal + 1);
             self.open.remove(&call.ordinal);
-            self.model_failure = Some(told);
+            (self.model_failure, self.retry) = (Some(told), None);
         } else {
             self.unfit_in_a_row += u32::from(refusal.by == RefusedBy::Arguments);
             self.told(call, told, Origin::Runtime, true);
@@ -172,11 +186,11 @@ impl Session {
         })
     }
 
-    fn model_answered(&mut self, call: CallId, outcome: &CallOutcome, settlement: &Settlement) {
+    fn model_ended(&mut self, call: CallId, outcome: &CallOutcome, (settlement, at): (&Settlement, Timestamp)) {
         match outcome {
             CallOutcome::Answered { message, stop } => {
                 self.open.remove(&call.ordinal);
-                self.last_stop = *stop;
+                (self.last_stop, self.retry) = (*stop, None);
                 self.messages.push(Arc::new(message.clone()));
                 if self.attached.is_some() {
                     return self.client_answered(call);
@@ -202,11 +216,29 @@ impl Session {
                 self.open.remove(&call.ordinal);
                 self.model_failure = Some(why.clone());
             }
+            CallOutcome::Failed { error, retryable: true, retry_after_ms } if self.attached.is_none() => {
+                self.open.remove(&call.ordinal);
+                self.fails_for_now(error, *retry_after_ms, at);
+                self.close_round();
+            }
             CallOutcome::Failed { error, .. } | CallOutcome::Unknown { error } => {
                 self.open.remove(&call.ordinal);
-                self.model_failure = Some(error.clone());
+                (self.model_failure, self.retry) = (Some(error.clone()), None);
             }
         }
+    }
+
+    /// The model failed, and may do better later.
+    fn fails_for_now(&mut self, error: &str, after_ms: Option<i64>, at: Timestamp) {
+        let before = self.retry.take();
+        self.retry = Some(Retry {
+            failed: before.as_ref().map_or(0, |retry| retry.failed).saturating_add(1),
+            since: before.map_or(at, |retry| retry.since),
+            last: at,
+            after_ms,
+            until: None,
+            error: error.to_owned(),
+        });
     }
 
     fn capability_ended(&mut self, call: CallId, outcome: &CallOutcome) {

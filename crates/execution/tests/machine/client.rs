@@ -205,7 +205,7 @@ fn a_model_call_that_was_lost_or_cut_off_is_not_asked_again_by_itself() {
     for outcome in [
         CallOutcome::Unknown { error: "lost".to_owned() },
         CallOutcome::Stopped { why: "frozen".to_owned() },
-        CallOutcome::Failed { error: "no".to_owned(), retryable: true },
+        CallOutcome::Failed { error: "no".to_owned(), retryable: true, retry_after_ms: None },
     ] {
         let mut session = attached();
         tell(&mut session, &[person("one")]);

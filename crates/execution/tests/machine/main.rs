@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod retry;
+#[cfg(test)]
 mod said;
 #[cfg(test)]
 mod stopping;

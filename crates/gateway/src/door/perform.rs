@@ -211,11 +211,11 @@ fn came_to(capability: &Capability, use_id: String, outcome: Outcome) -> (CallOu
         }
         Outcome::NotSent { error, retryable } => {
             let error = format!("`{name}` was not called: {}.", error.trim_end_matches('.'));
-            (CallOutcome::Failed { error, retryable }, Amounts::default())
+            (CallOutcome::Failed { error, retryable, retry_after_ms: None }, Amounts::default())
         }
         Outcome::Unknown { error } if spec.effect.may_be_repeated() => {
             let error = format!("`{name}` failed: {error}. Nobody knows what came of it; calling it again is safe.");
-            (CallOutcome::Failed { error, retryable: true }, price(capability))
+            (CallOutcome::Failed { error, retryable: true, retry_after_ms: None }, price(capability))
         }
         Outcome::Unknown { error } => {
             let error = format!("`{name}` was called and nobody knows what came of it: {error}.");

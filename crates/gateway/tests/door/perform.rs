@@ -331,7 +331,7 @@ async fn a_server_is_sent_no_more_at_once_than_it_takes_and_who_comes_beyond_tha
     tokio::task::yield_now().await;
     let began = tokio::time::Instant::now();
     let (event, rows) = sent.next().unwrap().await.unwrap();
-    let CallOutcome::Failed { error, retryable: true } = ended(&event).0 else { panic!("{event:?}") };
+    let CallOutcome::Failed { error, retryable: true, .. } = ended(&event).0 else { panic!("{event:?}") };
     assert!(error.contains("no place at the server books") && error.contains("try again in 1 s"), "{error}");
     assert_eq!((began.elapsed().as_millis(), ended(&event).1.amounts.calls), (0, 0));
     assert!(rows.holdings.iter().all(|delta| delta.spent == 0), "it costs nothing");

@@ -346,14 +346,24 @@ fn failed(ticket: &Ticket, error: &ProviderError, settlement: &mut Settlement) -
         settlement.worst_case = true;
     }
     match error {
-        ProviderError::NotSent { retryable, .. } => CallOutcome::Failed { error: sentence, retryable: *retryable },
-        ProviderError::Crowded { .. } => CallOutcome::Failed { error: sentence, retryable: true },
+        ProviderError::NotSent { retryable, .. } => {
+            CallOutcome::Failed { error: sentence, retryable: *retryable, retry_after_ms: None }
+        }
+        ProviderError::Crowded { retry_after_ms, .. } => {
+            CallOutcome::Failed { error: sentence, retryable: true, retry_after_ms: Some(*retry_after_ms) }
+        }
         ProviderError::Rejected { retryable, retry_after_ms, .. } => {
             settlement.amounts = Amounts { calls: 1, ..Amounts::default() };
             let later = retry_after_ms.map(|ms| format!("; it asks to be left alone for {} s", ms.div_ceil(1000)));
-            CallOutcome::Failed { error: sentence + &later.unwrap_or_default(), retryable: *retryable }
+            CallOutcome::Failed {
+                error: sentence + &later.unwrap_or_default(),
+                retryable: *retryable,
+                retry_after_ms: retry_after_ms.and_then(|ms| i64::try_from(ms).ok()),
+            }
         }
-        ProviderError::Rubbish { .. } => CallOutcome::Failed { error: sentence, retryable: false },
+        ProviderError::Rubbish { .. } => {
+            CallOutcome::Failed { error: sentence, retryable: false, retry_after_ms: None }
+        }
         ProviderError::Unknown { .. } => CallOutcome::Unknown { error: format!("{sentence}; it is possibly billed") },
     }
 }

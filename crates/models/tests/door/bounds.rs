@@ -42,7 +42,7 @@ async fn three_times_is_enough() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_wants_to_be_left_alone_for_long_is() {
     let mut world = world(vec![overloaded(Some(60_000)), Step::Say(Reply::text("Too soon."))]).await;
-    let CallOutcome::Failed { error, retryable: true } = world.once(1).await.0 else { panic!("it is busy") };
+    let CallOutcome::Failed { error, retryable: true, .. } = world.once(1).await.0 else { panic!("it is busy") };
     assert!(error.ends_with("it asks to be left alone for 60 s"), "{error}");
     assert_eq!(world.script.seen().len(), 1);
 }
@@ -93,7 +93,7 @@ async fn a_call_that_finds_no_place_is_not_sent() {
     let long = tokio::spawn(async move { door.perform(waits, &receipts.0, &|_| ()).await });
     tokio::task::yield_now().await;
     let Performed { event, rows, .. } = world.door.perform(hurries, &receipts.1, &|_| ()).await;
-    let CallOutcome::Failed { error, retryable: true } = ended(event).0 else { panic!("there is one place") };
+    let CallOutcome::Failed { error, retryable: true, .. } = ended(event).0 else { panic!("there is one place") };
     assert!(error.contains("no place at the provider"), "{error}");
     assert_eq!((world.script.seen().len(), changed(&rows).1), (1, usd_and_calls(0, 0)));
     long.abort();
@@ -111,7 +111,7 @@ async fn beyond_those_who_may_wait_a_call_is_turned_away_at_once_and_costs_nothi
     tokio::task::yield_now().await;
     let began = tokio::time::Instant::now();
     let Performed { event, rows, came } = world.door.perform(hurries, &receipts.1, &|_| ()).await;
-    let CallOutcome::Failed { error, retryable: true } = ended(event).0 else { panic!("nobody may wait") };
+    let CallOutcome::Failed { error, retryable: true, .. } = ended(event).0 else { panic!("nobody may wait") };
     assert!(error.contains("no place at the provider anthropic") && error.contains("try again in 1 s"), "{error}");
     assert!(matches!(came, Came::Failed(ProviderError::Crowded { retry_after_ms: 1_000, .. })), "{came:?}");
     assert_eq!((began.elapsed().as_millis(), changed(&rows).1), (0, usd_and_calls(0, 0)));

@@ -199,7 +199,9 @@ async fn a_cut_stream_and_half_a_character_are_possibly_billed_and_never_asked_a
         let mut broken = whole;
         broken[euro + 1] = b'x';
         let ended = once((protocol, false), vec![Act::Say(stream(&broken))]).await;
-        assert!(matches!(&ended.outcome, CallOutcome::Failed { retryable: false, error } if error.contains("UTF-8")));
+        assert!(
+            matches!(&ended.outcome, CallOutcome::Failed { retryable: false, error, .. } if error.contains("UTF-8"))
+        );
         assert!(ended.settlement.worst_case, "{protocol}");
     }
 }
@@ -232,11 +234,11 @@ async fn a_busy_provider_is_asked_again_when_it_says_and_three_times_in_all() {
         }
         let busy = || refusal("500 Internal Server Error", "retry-after-ms: 1\r\n");
         let ended = once((protocol, false), vec![busy(), busy(), busy(), busy()]).await;
-        let CallOutcome::Failed { retryable: true, error } = &ended.outcome else { panic!("{:?}", ended.outcome) };
+        let CallOutcome::Failed { retryable: true, error, .. } = &ended.outcome else { panic!("{:?}", ended.outcome) };
         assert!(error.contains("HTTP 500") && error.contains("busy: not now"), "{error}");
         assert_eq!((ended.requests.len(), ended.settlement.amounts), (3, usd_and_calls(0, 1)), "{protocol}");
         let ended = once((protocol, false), vec![refusal("429 No", "retry-after: 60\r\n"), busy()]).await;
-        let CallOutcome::Failed { retryable: true, error } = &ended.outcome else { panic!("{:?}", ended.outcome) };
+        let CallOutcome::Failed { retryable: true, error, .. } = &ended.outcome else { panic!("{:?}", ended.outcome) };
         assert!(error.ends_with("it asks to be left alone for 60 s"), "{error}");
         assert_eq!(ended.requests.len(), 1, "{protocol}");
         let ended = once((protocol, false), vec![refusal("500 No", "x-should-retry: false\r\n"), busy()]).await;

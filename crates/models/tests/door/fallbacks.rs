@@ -67,7 +67,7 @@ async fn what_is_held_is_what_the_dearest_could_cost() {
 async fn a_chain_ends_and_says_what_each_said() {
     let mut world = chain(vec![busy(429), busy(500), busy(529), Step::Say(Reply::text("Late."))]).await;
     let (outcome, settlement, rows) = world.once(1).await;
-    let CallOutcome::Failed { error, retryable: true } = outcome else { panic!("{outcome:?}") };
+    let CallOutcome::Failed { error, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
     for said in ["first of anthropic: ", "HTTP 429", "dear of second: ", "HTTP 500", "cheap of third: ", "HTTP 529"] {
         assert!(error.contains(said), "{said}: {error}");
     }

@@ -110,7 +110,7 @@ async fn a_node_that_slept_past_its_lease_does_not_send() {
     let receipt = world.commit(rows).await;
     world.clock.advance(30_000);
     let Performed { event, .. } = world.door.perform(ticket, &receipt, &|_| ()).await;
-    let CallOutcome::Failed { error, retryable: true } = ended(event).0 else { panic!("the lease is over") };
+    let CallOutcome::Failed { error, retryable: true, .. } = ended(event).0 else { panic!("the lease is over") };
     assert!(error.contains("lease"), "{error}");
     assert!(world.script.seen().is_empty());
 }

@@ -73,7 +73,7 @@ async fn a_refusal_costs_one_call_and_no_money() {
     };
     let mut world = world(vec![Step::Fail(refused)]).await;
     let (outcome, settlement, rows) = world.once(1).await;
-    let CallOutcome::Failed { error, retryable: false } = outcome else { panic!("{outcome:?}") };
+    let CallOutcome::Failed { error, retryable: false, .. } = outcome else { panic!("{outcome:?}") };
     assert!(error.contains("HTTP 400") && error.contains("prompt is too long"), "{error}");
     assert!(!settlement.worst_case);
     assert_eq!(changed(&rows).1, usd_and_calls(0, 1));

@@ -13,7 +13,8 @@ use data::trace::{CacheTrace, Trace, render_cache, render_transcript, render_tre
 use domain::clock::Timestamp;
 use domain::decision::{Wait, WaitFor};
 use domain::id::{Name, SessionId};
-use domain::session::{CallState, Pause, Phase, Session};
+use domain::session::{Phase, Session};
+use execution::machine;
 use serde::{Deserialize, Serialize};
 
 use super::{Id, Params};
@@ -129,11 +130,13 @@ pub(crate) async fn wait(
     let mut stands = standing(&app, id, after.mail.as_ref()).await?;
     let watch = async {
         while stands.as_ref().is_none_or(|standing| !standing.rests) {
+            let waited = stands.take().map(|standing| standing.waits).unwrap_or_default();
             let before = outage(&app, id);
             commits(&mut progress, id, within).await;
             stands = standing(&app, id, after.mail.as_ref()).await?;
             // Whoever waits is told at once, and asks again.
-            if before.is_none() && outage(&app, id).is_some() {
+            let waits = stands.as_ref().is_some_and(|now| !now.waits.is_empty() && now.waits != waited);
+            if waits || (before.is_none() && outage(&app, id).is_some()) {
                 break;
             }
         }
@@ -157,7 +160,14 @@ async fn standing(app: &App, id: SessionId, mail: Option<&domain::id::MailId>) -
     let Some(past) = app.log.past(id).await? else { return Ok(None) };
     let session = app.folded(id, past.records)?;
     let taken = mail.is_none_or(|mail| session.consumed.contains(mail));
-    let resting = matches!(session.phase, Phase::Suspended | Phase::Finished | Phase::Failed | Phase::Killed);
+    let waits = machine::waits(&session);
+    // One whose model is asked again by itself is not done, and waits for nobody.
+    let retries = !waits.is_empty() && waits.iter().all(|wait| matches!(wait.why, WaitFor::Model { .. }));
+    let resting = match session.phase {
+        Phase::Suspended => !retries,
+        Phase::Finished | Phase::Failed | Phase::Killed => true,
+        Phase::Ready | Phase::Running => false,
+    };
     let failure = match session.phase {
         Phase::Failed => session.failure.clone(),
         Phase::Killed => Some("the session was killed".to_owned()),
@@ -170,7 +180,7 @@ async fn standing(app: &App, id: SessionId, mail: Option<&domain::id::MailId>) -
         answer: (session.phase == Phase::Finished).then(|| answer(&session)).flatten(),
         budget: failure.as_ref().is_some_and(|why| why.starts_with("Refused (budget)")),
         failure,
-        waits: waits(&session),
+        waits,
         outage: outage(app, id),
         scripted: session.scripted,
         mode: session.principal.mode(),
@@ -184,17 +194,6 @@ fn outage(app: &App, id: SessionId) -> Option<String> {
 
 fn answer(session: &Session) -> Option<String> {
     session.answer().map(|message| message.words())
-}
-
-fn waits(session: &Session) -> Vec<Wait> {
-    let by = |pause: &Pause| WaitFor::Paused { by: pause.by.clone() };
-    let paused = session.paused.iter().map(|pause| Wait { why: by(pause), until: None });
-    let waits = session.open.values().filter_map(|open| match &open.state {
-        CallState::Waiting { wait } => Some(wait.clone()),
-        CallState::InDoubt { .. } => Some(Wait { why: WaitFor::InDoubt { call: open.id }, until: None }),
-        CallState::Wanted | CallState::InFlight { .. } => None,
-    });
-    paused.chain(waits).collect()
 }
 
 /// How a trace is shown.

@@ -153,6 +153,9 @@ pub(super) fn wait(wait: &Wait) -> Markup {
         WaitFor::Frozen { scope } => html! { (scope) " to be let go on: it is frozen" },
         WaitFor::Paused { by } => html! { "somebody to resume it: " (by) " suspended it" },
         WaitFor::Timer => html! { "its timer" },
+        WaitFor::Model { failed } => {
+            html! { "its model, which failed " (failed) @if *failed == 1 { " time" } @else { " times in a row" } }
+        }
     }
 }
 

@@ -75,7 +75,7 @@ impl Waits<'_> {
             ),
             WaitFor::Frozen { scope } => format!("Not done yet: {scope} is frozen by an administrator."),
             WaitFor::Paused { by } => format!("Not done yet: {by} suspended this session."),
-            WaitFor::Timer => format!("Not done yet: it waits{until}."),
+            WaitFor::Timer | WaitFor::Model { .. } => format!("Not done yet: it waits{until}."),
         };
         format!(
             "{waits} Make the same call again after that, with the same arguments: it is this very call, {}.",

@@ -65,7 +65,12 @@ pub(crate) fn rest(tale: &Tale) -> Vec<String> {
     wrong.extend(open.map(|open| format!("{} is open and nobody works on it: {:?}", open.id, open.state)));
     match session.phase {
         Phase::Ready | Phase::Running => wrong.push(format!("it is {} and nobody works on it", session.phase)),
-        Phase::Suspended if session.open.is_empty() && !held => wrong.push("it waits for nothing".to_owned()),
+        Phase::Suspended if session.open.is_empty() && !held && session.retry.is_none() => {
+            wrong.push("it waits for nothing".to_owned());
+        }
+        Phase::Suspended if session.retry.as_ref().is_some_and(|retry| retry.until.is_none()) => {
+            wrong.push("its model is never asked again".to_owned());
+        }
         // One that failed says it together with whatever it is told next.
         Phase::Finished if !held && !session.pending.is_empty() => wrong.push("mail is unanswered".to_owned()),
         Phase::Finished if !held && session.wants_model() => wrong.push("it finished without an answer".to_owned()),

@@ -103,6 +103,12 @@ impl People {
         format!("back by {by:?}")
     }
 
+    pub(super) fn outage(&mut self, world: &World) -> String {
+        self.down = !self.down;
+        world.model.goes_down(self.down);
+        format!("down: {}", self.down)
+    }
+
     pub(super) fn unplug(&mut self, world: &World) -> String {
         self.unplugged = !self.unplugged;
         world.upstream.unreachable(self.unplugged.then_some("it is unplugged"));
