@@ -9,6 +9,8 @@ use domain::id::{Digest, Epoch, Pos, Seq, SessionId, Shard, SpanId, TraceId};
 use domain::principal::{Mode, Principal};
 use serde::{Deserialize, Serialize};
 
+use crate::error::DataError;
+
 /// What the caller of a commit says about it; the log fills in the rest.
 #[derive(Debug, Clone)]
 pub struct Stamp {
@@ -28,9 +30,9 @@ pub struct Stamp {
     pub synthetic: bool,
 }
 
-/// What stays readable of a record.
+/// What stays readable of a record: its headers read, or [`Unread`] as they are stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Envelope {
+pub struct Envelope<H = Vec<Header>> {
     /// The shard.
     pub shard: Shard,
     /// Its position there.
@@ -66,14 +68,19 @@ pub struct Envelope {
     /// How the body is written.
     pub codec: u8,
     /// What stays readable of each event.
-    pub headers: Vec<Header>,
+    pub headers: H,
 }
+
+/// Headers as they are stored: JSON, canonical where the codec is [`CODEC_PACKED_EVENTS`]. To read them takes as long
+/// as to open and fold an event, and who folds does not look at them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread(pub String);
 
 /// A record, opened.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Record {
+pub struct Record<H = Vec<Header>> {
     /// What stays readable.
-    pub envelope: Envelope,
+    pub envelope: Envelope<H>,
     /// The events; `None` once the session's content was erased.
     pub events: Option<Vec<Event>>,
 }
@@ -93,7 +100,62 @@ impl Envelope {
         self.canonical_with(&headers_text(&self.headers))
     }
 
-    /// The same, where the canonical JSON of the headers is known: field by field, in the order of their names.
+    /// As it is stored.
+    pub fn unread(self) -> Envelope<Unread> {
+        let text = headers_text(&self.headers);
+        self.with(Unread(text))
+    }
+}
+
+impl Envelope<Unread> {
+    /// The same, with its headers read. [`DataError::Damaged`] where they are none.
+    pub fn read(self) -> Result<Envelope, DataError> {
+        let headers = self.headers.read().map_err(|why| DataError::Damaged { session: self.session, why })?;
+        Ok(self.with(headers))
+    }
+
+    /// Its canonical JSON.
+    pub(crate) fn canonical_as_stored(&self) -> Result<String, DataError> {
+        match self.codec {
+            CODEC_PACKED_EVENTS => Ok(self.canonical_with(&self.headers.0)),
+            _ => Ok(self.clone().read()?.canonical()),
+        }
+    }
+}
+
+impl Unread {
+    /// What they say, or all of it that the reader asks for. `Err`: why not.
+    pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<Vec<T>, String> {
+        serde_json::from_str(&self.0).map_err(|error| format!("its headers do not read: {error}"))
+    }
+}
+
+impl<H> Envelope<H> {
+    /// The same, with other headers.
+    fn with<T>(self, headers: T) -> Envelope<T> {
+        Envelope {
+            shard: self.shard,
+            pos: self.pos,
+            session: self.session,
+            seq: self.seq,
+            prev: self.prev,
+            epoch: self.epoch,
+            at: self.at,
+            principal: self.principal,
+            trace: self.trace,
+            span: self.span,
+            parent: self.parent,
+            cause: self.cause,
+            control_pos: self.control_pos,
+            mode: self.mode,
+            synthetic: self.synthetic,
+            key: self.key,
+            codec: self.codec,
+            headers,
+        }
+    }
+
+    /// The canonical JSON, where the canonical JSON of the headers is known: field by field, in the order of their names.
     pub(crate) fn canonical_with(&self, headers: &str) -> String {
         let cause = serde_json::to_string(&self.cause).expect("a text is JSON");
         let parent = self.parent.map_or("null".to_owned(), |parent| format!("\"{parent}\""));

@@ -24,7 +24,7 @@ pub use crate::store::error::StoreError;
 pub use crate::store::mail::{Due, DueBy, DueCursor, DueRow, MailRow};
 pub use crate::store::views::{LeafRow, ResultFilter, ResultRow, SpendFilter, SpendRow, View, ViewBatch, Views};
 
-use crate::record::{CODEC_PACKED_EVENTS, Envelope};
+use crate::record::{Envelope, Unread};
 use crate::rows::{Head, HoldingDelta, InboxChange, InboxItem};
 
 /// A durable store.
@@ -226,23 +226,9 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordRow {
     /// What stays readable.
-    pub envelope: Envelope,
-    /// Its headers as they are written: JSON, canonical where the codec is [`CODEC_PACKED_EVENTS`].
-    ///
-    /// [`CODEC_PACKED_EVENTS`]: crate::record::CODEC_PACKED_EVENTS
-    pub headers: String,
+    pub envelope: Envelope<Unread>,
     /// The sealed body.
     pub body: Vec<u8>,
-}
-
-impl RecordRow {
-    /// The canonical JSON of its envelope.
-    pub(crate) fn canonical(&self) -> String {
-        match self.envelope.codec {
-            CODEC_PACKED_EVENTS => self.envelope.canonical_with(&self.headers),
-            _ => self.envelope.canonical(),
-        }
-    }
 }
 
 /// One record of the control shard.

@@ -15,6 +15,7 @@ use crate::message::Message;
 use crate::principal::Principal;
 use crate::provenance::Provenance;
 use crate::session::OpenCall;
+use crate::tagged::tagged;
 
 /// What is wanted of a language model: the conversation so far and what may be used. Which model, with which
 /// instructions and limits, is the revision's business and the door's.
@@ -238,7 +239,7 @@ pub struct ApprovalVerdict {
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum CallOutcome {
     /// The model or capability answered.
     Answered {
@@ -270,6 +271,8 @@ pub enum CallOutcome {
         why: String,
     },
 }
+
+tagged!(CallOutcome, "outcome");
 
 /// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

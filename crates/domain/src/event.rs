@@ -18,6 +18,7 @@ use crate::message::Message;
 use crate::principal::Principal;
 use crate::provenance::Provenance;
 use crate::session::Run;
+use crate::tagged::tagged;
 
 /// What every intent to reach the outside carries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ pub struct Intent {
 
 /// One thing that happened in a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Event {
     /// The session began.
     SessionStarted {
@@ -303,6 +304,8 @@ pub enum Event {
         usd_micros: i64,
     },
 }
+
+tagged!(Event, "kind");
 
 /// What a person says of a write in doubt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

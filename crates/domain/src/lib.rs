@@ -23,3 +23,4 @@ pub mod principal;
 pub mod provenance;
 pub mod schedule;
 pub mod session;
+mod tagged;

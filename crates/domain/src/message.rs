@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::provenance::Vouches;
+use crate::tagged::tagged;
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +64,7 @@ pub struct Part {
 
 /// What a part holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum Content {
     /// Words.
     Text {
@@ -111,6 +112,8 @@ pub enum Content {
         raw: Value,
     },
 }
+
+tagged!(Content, "type");
 
 /// One thing said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

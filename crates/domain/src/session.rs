@@ -22,6 +22,7 @@ use crate::id::{CallId, Digest, MailId, SessionId, TraceId};
 use crate::mail::{Start, partition_number};
 use crate::message::{Message, Part, Role};
 use crate::principal::Principal;
+use crate::tagged::tagged;
 
 /// How many mail ids a session remembers, so that mail posted again does nothing.
 pub const MAIL_REMEMBERED: usize = 256;
@@ -59,7 +60,7 @@ impl fmt::Display for Phase {
 
 /// What a call is of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "of", rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum CallKind {
     /// The model.
     Model,
@@ -76,9 +77,11 @@ pub enum CallKind {
     },
 }
 
+tagged!(CallKind, "of");
+
 /// How far an open call is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum CallState {
     /// Wanted; the gate was not asked yet, or is to be asked again.
     Wanted,
@@ -106,6 +109,8 @@ pub enum CallState {
         effect: Effect,
     },
 }
+
+tagged!(CallState, "is");
 
 /// A call that has no outcome yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

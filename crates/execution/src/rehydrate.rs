@@ -53,11 +53,11 @@ pub(crate) async fn rehydrate(log: &Log, id: SessionId) -> Result<Option<Awake>,
 }
 
 /// The state that records fold into, oldest first; `None` if they do not begin a session, or were erased.
-pub fn fold(id: SessionId, records: Vec<Record>) -> Option<Session> {
+pub fn fold<H>(id: SessionId, records: Vec<Record<H>>) -> Option<Session> {
     fold_on(None, id, records)
 }
 
-fn fold_on(mut session: Option<Session>, id: SessionId, records: Vec<Record>) -> Option<Session> {
+fn fold_on<H>(mut session: Option<Session>, id: SessionId, records: Vec<Record<H>>) -> Option<Session> {
     for record in records {
         let at = record.envelope.at;
         for event in record.events.unwrap_or_default() {

@@ -73,7 +73,8 @@ impl Watch {
             }
             for record in &part.records {
                 let session = record.envelope.session;
-                for header in &record.envelope.headers {
+                let envelope = record.envelope.clone().read().expect("what was just written reads");
+                for header in &envelope.headers {
                     let call = CallId { session, ordinal: header.call.unwrap_or(0) };
                     match (header.k.as_str(), header.args) {
                         ("call_requested", arguments) => {

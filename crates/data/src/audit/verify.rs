@@ -12,7 +12,7 @@ use super::tree::Range;
 use super::{AuditReport, Checkpoint, Kept, ShardAudit, Verifier};
 use crate::commit::{Log, unpacked};
 use crate::error::DataError;
-use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, leaf};
+use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, leaf};
 use crate::seal::SessionKey;
 use crate::store::{LeafRow, RecordRow, StoreError, View};
 
@@ -50,6 +50,12 @@ pub async fn verify(log: &Log, kept: &Kept, verifier: &Verifier) -> Result<Audit
         not_checked,
         verifier: verifier.to_string(),
     })
+}
+
+/// A record as it is stored, its headers read.
+struct Read {
+    envelope: Envelope,
+    body: Vec<u8>,
 }
 
 struct Walk<'a> {
@@ -121,7 +127,15 @@ impl<'a> Walk<'a> {
     }
 
     async fn record(&mut self, row: RecordRow) -> Result<(), DataError> {
-        let (pos, session) = (row.envelope.pos, row.envelope.session);
+        let RecordRow { envelope, body } = row;
+        let (pos, session) = (envelope.pos, envelope.session);
+        let row = match envelope.read() {
+            Ok(envelope) => Read { envelope, body },
+            Err(why) => {
+                self.wrong(pos, Some(session), format!("a record here cannot be read: {why}"));
+                return Ok(());
+            }
+        };
         self.order(&row);
         self.chain(&row);
         let leaf = leaf(&row.envelope, Digest::of(&row.body));
@@ -148,7 +162,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The text that a record's principal refers to, once per principal.
-    async fn principal(&mut self, row: &RecordRow) -> Result<(), DataError> {
+    async fn principal(&mut self, row: &Read) -> Result<(), DataError> {
         let hash = row.envelope.principal;
         if self.principals.insert(hash) {
             let text = self.log.text(hash).await?;
@@ -163,7 +177,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn order(&mut self, row: &RecordRow) {
+    fn order(&mut self, row: &Read) {
         let envelope = &row.envelope;
         let expected = Pos(self.last.map_or(0, |(pos, _, _)| pos.0) + 1);
         let (pos, session) = (envelope.pos, Some(envelope.session));
@@ -184,7 +198,7 @@ impl<'a> Walk<'a> {
         self.last = Some((pos, envelope.epoch, envelope.at));
     }
 
-    fn chain(&mut self, row: &RecordRow) {
+    fn chain(&mut self, row: &Read) {
         let envelope = &row.envelope;
         let (pos, session) = (envelope.pos, envelope.session);
         let (prev, seq) = match self.all.ends.get(&session) {
@@ -216,7 +230,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The events of a record, where its key was not dropped and it opens.
-    async fn open(&mut self, row: &RecordRow) -> Result<Option<Vec<Event>>, DataError> {
+    async fn open(&mut self, row: &Read) -> Result<Option<Vec<Event>>, DataError> {
         let envelope = &row.envelope;
         let (pos, session, at) = (envelope.pos, envelope.session, (envelope.session, envelope.key));
         self.load_keys(session, pos).await?;

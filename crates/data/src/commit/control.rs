@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::commit::read::unreadable;
 use crate::commit::{Committed, Log};
 use crate::error::{ControlError, DataError, Refused};
-use crate::record::{CODEC_CONTROL, Envelope, headers_text};
+use crate::record::{CODEC_CONTROL, Envelope};
 use crate::store::{ControlAnswer, ControlRow, RecordRow, StoreError};
 
 /// How many control records are read at once.
@@ -102,10 +102,7 @@ impl Log {
         let plain = Value::Array(values).to_string();
         let aad = envelope.canonical();
         let body = self.sealer().seal("control", SessionId::CONTROL, aad.as_bytes(), plain.as_bytes());
-        ControlRow {
-            record: RecordRow { headers: headers_text(&envelope.headers), envelope, body },
-            texts: vec![(principal, who)],
-        }
+        ControlRow { record: RecordRow { envelope: envelope.unread(), body }, texts: vec![(principal, who)] }
     }
 
     pub(super) fn open_control(&self, row: &RecordRow) -> Result<Vec<ControlEvent>, DataError> {
@@ -113,7 +110,7 @@ impl Log {
         if envelope.codec != CODEC_CONTROL {
             return Err(unreadable(envelope, format!("codec {}", envelope.codec), "unknown codec".to_owned()));
         }
-        let aad = envelope.canonical();
+        let aad = envelope.canonical_as_stored()?;
         let plain = self.sealer().open_own("control", SessionId::CONTROL, aad.as_bytes(), &row.body)?;
         super::read::parse(envelope, &plain)
     }

@@ -14,7 +14,7 @@ use crate::commit::flight::Flight;
 use crate::commit::writer::intents_of;
 use crate::commit::{RECORD_BYTES, Shared, mail};
 use crate::error::{CommitError, Refused};
-use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Stamp, headers_text};
+use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Stamp, Unread, headers_text};
 use crate::rows::{Head, HoldingDelta, InboxChange, InboxKey, MemoryChange, Rows};
 use crate::seal::{Sealer, SessionKey};
 use crate::store::{BatchPart, DueRow, HeadRow, KeyRow, Lease, MailRow, MemoryRow, RecordRow, SnapshotRow};
@@ -70,8 +70,7 @@ pub(super) struct Done {
 pub(super) struct Sealed {
     pub(super) body: Vec<u8>,
     codec: u8,
-    headers: Vec<Header>,
-    headers_text: String,
+    headers: Unread,
     intents: Vec<(CallId, u16)>,
     mail: Vec<MailRow>,
     consumed: Vec<MailId>,
@@ -95,12 +94,11 @@ impl Sealed {
             return Err(Refused::TooLarge { bytes: body.len(), limit: RECORD_BYTES }.into());
         }
         let (body, codec) = codec::pack(&body).map_or((body, CODEC_EVENTS), |packed| (packed, CODEC_PACKED_EVENTS));
-        let (headers, headers_text) = as_stored(rows.events.iter().map(domain::event::Event::header).collect());
+        let headers = as_stored(&rows.events.iter().map(domain::event::Event::header).collect::<Vec<_>>());
         Ok(Sealed {
             body,
             codec,
             headers,
-            headers_text,
             intents: intents_of(&rows.events),
             mail: rows.mail.iter().map(|mail| mail::seal(shared, mail, Some(by))).collect(),
             consumed: rows.consumed.clone(),
@@ -112,20 +110,16 @@ impl Sealed {
     }
 }
 
-/// Headers as they will be read back, and their text. A seal is bound to them, so that what serde reads differently
-/// from how it was built (`Some(null)`, say) must not be built.
-fn as_stored(headers: Vec<Header>) -> (Vec<Header>, String) {
-    let text = headers_text(&headers);
+/// Headers as they will be read back. A seal is bound to them, so that what serde reads differently from how it was
+/// built (`Some(null)`, say) must not be built.
+fn as_stored(headers: &[Header]) -> Unread {
+    let text = headers_text(headers);
     // Nothing else reads differently and is written differently then.
     if !text.contains(":null") {
-        return (headers, text);
+        return Unread(text);
     }
     let read: Vec<Header> = serde_json::from_str(&text).expect("what was written as headers reads as headers");
-    if read == headers {
-        return (headers, text);
-    }
-    let text = headers_text(&read);
-    (read, text)
+    Unread(headers_text(&read))
 }
 
 fn remember(sealer: &Sealer, key: &SessionKey, change: MemoryChange) -> Remember {
@@ -222,11 +216,11 @@ impl Group {
             codec: sealed.codec,
             headers: sealed.headers,
         };
-        let canonical = envelope.canonical_with(&sealed.headers_text);
+        let canonical = envelope.canonical_with(&envelope.headers.0);
         let body = sealer.seal_for(&key, canonical.as_bytes(), &sealed.body);
         let shard = self.lease.shard;
         self.part.heads.push(HeadRow { session, shard, pos, seq, trace: stamp.trace, head });
-        self.part.records.push(RecordRow { envelope, headers: sealed.headers_text, body });
+        self.part.records.push(RecordRow { envelope, body });
         self.part.keys.extend(queued.key_row);
         self.part.snapshots.extend(queued.snapshot);
         self.part.consumed.extend(sealed.consumed.into_iter().map(|id| (session, id)));

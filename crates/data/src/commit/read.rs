@@ -1,5 +1,6 @@
 //! Reading through the log: records are unsealed here, and an event that is not known is an error that names it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use domain::clock::Timestamp;
 use domain::event::Event;
 use domain::id::{Digest, Epoch, Name, Pos, Seq, SessionId, Shard, TraceId};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ use crate::codec;
 use crate::commit::group::memory_aad;
 use crate::commit::{Loaded, Log, RECORD_BYTES, SessionWriter, snapshot};
 use crate::error::DataError;
-use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Record, leaf_of};
+use crate::record::{CODEC_EVENTS, CODEC_PACKED_EVENTS, Envelope, Record, Unread, leaf_of};
 use crate::rows::{Head, InboxItem, MemoryItem};
 use crate::seal::{Sealer, SessionKey};
 use crate::store::{
@@ -123,7 +125,7 @@ impl Log {
         let Some(found) = self.store().history(session, shard, HistoryFrom::Start).await? else { return Ok(None) };
         check_chain(session, &found.head, Default::default(), &found.records)?;
         let keys = unwrap_all(self.sealer(), &found.keys)?;
-        let records = found.records.into_iter().map(|row| open(&keys, row)).collect::<Result<_, _>>()?;
+        let records = found.records.into_iter().map(|row| open_read(&keys, row)).collect::<Result<_, _>>()?;
         let HeadRow { head, pos, seq, trace, .. } = found.head;
         Ok(Some(Past { head, shard, pos, seq, trace, records }))
     }
@@ -133,9 +135,10 @@ impl Log {
         let rows = self.store().tail(shard, after, limit).await?;
         let tailed = |row: RecordRow| {
             let body_hash = Digest::of(&row.body);
-            Tailed { body_hash, leaf: leaf_of(&row.canonical(), body_hash), envelope: row.envelope }
+            let leaf = leaf_of(&row.envelope.canonical_as_stored()?, body_hash);
+            Ok(Tailed { body_hash, leaf, envelope: row.envelope.read()? })
         };
-        Ok(rows.into_iter().map(tailed).collect())
+        rows.into_iter().map(tailed).collect()
     }
 
     /// A shard's records after a position, opened, in order. Not for the control shard.
@@ -145,7 +148,7 @@ impl Log {
         sessions.sort_unstable();
         sessions.dedup();
         let keys = self.keys(&sessions).await?;
-        rows.into_iter().map(|row| open(&keys, row)).collect()
+        rows.into_iter().map(|row| open_read(&keys, row)).collect()
     }
 
     /// A shard's records after a position, in order, each with its events as values: `None` where they were erased, an
@@ -157,15 +160,15 @@ impl Log {
         sessions.dedup();
         let keys = if shard == Shard::CONTROL { Ok(Keys::new()) } else { self.keys(&sessions).await };
         let values = |row: RecordRow| {
-            let envelope = row.envelope.clone();
+            let envelope = row.envelope.clone().read()?;
             let events = match &keys {
                 Ok(_) if shard == Shard::CONTROL => self.open_control(&row).map(|events| Some(values_of(&events))),
                 Ok(keys) => open(keys, row).map(|record| record.events.as_deref().map(values_of)),
                 Err(error) => Err(error.clone()),
             };
-            (envelope, events)
+            Ok((envelope, events))
         };
-        Ok(rows.into_iter().map(values).collect())
+        rows.into_iter().map(values).collect()
     }
 
     /// Heads of sessions with their last positions, the latest change first.
@@ -279,28 +282,48 @@ fn check_chain(session: SessionId, head: &HeadRow, begins: (Seq, Pos), records: 
     Ok(())
 }
 
-fn open(keys: &Keys, row: RecordRow) -> Result<Record, DataError> {
-    let canonical = row.canonical();
-    let RecordRow { envelope, body, .. } = row;
+/// A record, opened, its headers read.
+fn open_read(keys: &Keys, row: RecordRow) -> Result<Record, DataError> {
+    let Record { envelope, events } = open(keys, row)?;
+    Ok(Record { envelope: envelope.read()?, events })
+}
+
+fn open(keys: &Keys, row: RecordRow) -> Result<Record<Unread>, DataError> {
+    let canonical = row.envelope.canonical_as_stored()?;
+    let RecordRow { envelope, body } = row;
     let codec = || format!("codec {}", envelope.codec);
     if ![CODEC_EVENTS, CODEC_PACKED_EVENTS].contains(&envelope.codec) {
         return Err(unreadable(&envelope, codec(), "unknown codec".to_owned()));
     }
-    if let Some(newer) = envelope.headers.iter().find(|header| header.v > EVENT_VERSION) {
-        return Err(unreadable(&envelope, newer.k.clone(), format!("version {}", newer.v)));
-    }
+    check_versions(&envelope)?;
     let events = match keys.get(&(envelope.session, envelope.key)) {
         None => None,
         Some(key) => {
             let plain = key.open_owned("record", canonical.as_bytes(), body)?;
-            Some(parse::<Event>(&envelope, &unpacked(&envelope, plain)?)?)
+            Some(parse::<Event, _>(&envelope, &unpacked(&envelope, plain)?)?)
         }
     };
     Ok(Record { envelope, events })
 }
 
+/// Refuses events of a version that this build does not know.
+fn check_versions(envelope: &Envelope<Unread>) -> Result<(), DataError> {
+    #[derive(Deserialize)]
+    struct Version<'a> {
+        #[serde(borrow)]
+        k: Cow<'a, str>,
+        v: u16,
+    }
+    let damaged = |why| DataError::Damaged { session: envelope.session, why };
+    let headers: Vec<Version<'_>> = envelope.headers.read().map_err(damaged)?;
+    match headers.into_iter().find(|header| header.v > EVENT_VERSION) {
+        Some(newer) => Err(unreadable(envelope, newer.k.into_owned(), format!("version {}", newer.v))),
+        None => Ok(()),
+    }
+}
+
 /// The body as it was before it was packed, if it was.
-pub(crate) fn unpacked(envelope: &Envelope, plain: Vec<u8>) -> Result<Vec<u8>, DataError> {
+pub(crate) fn unpacked<H>(envelope: &Envelope<H>, plain: Vec<u8>) -> Result<Vec<u8>, DataError> {
     if envelope.codec != CODEC_PACKED_EVENTS {
         return Ok(plain);
     }
@@ -309,7 +332,7 @@ pub(crate) fn unpacked(envelope: &Envelope, plain: Vec<u8>) -> Result<Vec<u8>, D
 }
 
 /// Events from a body. The quick way first; where it fails, the event that this build does not know is named.
-pub(super) fn parse<T: DeserializeOwned>(envelope: &Envelope, plain: &[u8]) -> Result<Vec<T>, DataError> {
+pub(super) fn parse<T: DeserializeOwned, H>(envelope: &Envelope<H>, plain: &[u8]) -> Result<Vec<T>, DataError> {
     let whole = match serde_json::from_slice(plain) {
         Ok(events) => return Ok(events),
         Err(error) => error,
@@ -323,7 +346,7 @@ pub(super) fn parse<T: DeserializeOwned>(envelope: &Envelope, plain: &[u8]) -> R
     Err(unreadable(envelope, "a body that is no list of events".to_owned(), whole.to_string()))
 }
 
-pub(super) fn unreadable(envelope: &Envelope, kind: String, why: String) -> DataError {
+pub(super) fn unreadable<H>(envelope: &Envelope<H>, kind: String, why: String) -> DataError {
     DataError::UnknownEvent { kind, shard: envelope.shard, pos: envelope.pos, why }
 }
 
@@ -373,7 +396,7 @@ mod tests {
     }
 
     fn unknown(body: &str) -> String {
-        match parse::<Event>(&envelope(), body.as_bytes()).unwrap_err() {
+        match parse::<Event, _>(&envelope(), body.as_bytes()).unwrap_err() {
             DataError::UnknownEvent { kind, shard: Shard(3), pos: Pos(8), .. } => kind,
             other => panic!("{other}"),
         }
@@ -382,7 +405,7 @@ mod tests {
     #[test]
     fn an_unknown_event_is_named_and_nothing_is_left_out() {
         let known = r#"{"kind":"finished","compute_ms":1}"#;
-        assert_eq!(parse::<Event>(&envelope(), format!("[{known}]").as_bytes()).unwrap().len(), 1);
+        assert_eq!(parse::<Event, _>(&envelope(), format!("[{known}]").as_bytes()).unwrap().len(), 1);
         assert_eq!(unknown(&format!(r#"[{known},{{"kind":"levitated","height":3}}]"#)), "levitated");
         assert_eq!(unknown(r#"[{"kind":"finished"}]"#), "finished");
         assert_eq!(unknown(r#"[{"height":3}]"#), "an event without a kind");

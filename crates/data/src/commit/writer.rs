@@ -11,7 +11,7 @@ use crate::commit::Shared;
 use crate::commit::group::{Done, Queued, Reply, Sealed};
 use crate::commit::snapshot::{self, Of};
 use crate::error::CommitError;
-use crate::record::{Record, Stamp};
+use crate::record::{Record, Stamp, Unread};
 use crate::rows::{Head, Rows};
 use crate::seal::{Sealer, SessionKey, message_id};
 use crate::store::{KeyRow, SnapshotRow};
@@ -29,7 +29,7 @@ pub struct Loaded {
     /// The state that its first records folded into, where a snapshot of it was asked for and can be read.
     pub snapshot: Option<Vec<u8>>,
     /// Its records, oldest first: all, or those behind the snapshot.
-    pub records: Vec<Record>,
+    pub records: Vec<Record<Unread>>,
 }
 
 /// One session's right to commit: there is one at a time, and it knows where the session's chain ends.

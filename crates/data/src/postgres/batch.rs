@@ -99,7 +99,7 @@ impl<'a> Records<'a> {
         self.key.push(e.key.cast_signed());
         self.codec.push(e.codec.into());
         // JSON escapes what PostgreSQL's text cannot hold.
-        self.headers.push(&row.headers);
+        self.headers.push(&e.headers.0);
         self.body.push(&row.body);
     }
 }

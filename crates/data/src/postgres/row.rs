@@ -13,7 +13,7 @@ use tokio_postgres::types::FromSql;
 
 use crate::column::{class_of, mode_of, of_word, place_of, subject};
 use crate::postgres::fault::Fault;
-use crate::record::Envelope;
+use crate::record::{Envelope, Unread};
 use crate::rows::{Head, InboxItem, InboxKey};
 use crate::store::{
     DueRow, HeadRow, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount, RecordRow, ResultRow, SnapshotRow, SpendRow,
@@ -118,7 +118,6 @@ fn small(row: &Row, column: usize) -> Result<u8, Fault> {
 /// codec, headers, body`.
 pub(super) fn record(row: &Row) -> Result<RecordRow, Fault> {
     let (shard, pos_of) = place_of(get(row, 0)?);
-    let headers: &str = get(row, 16)?;
     let envelope = Envelope {
         shard,
         pos: pos_of,
@@ -137,9 +136,9 @@ pub(super) fn record(row: &Row) -> Result<RecordRow, Fault> {
         synthetic: get(row, 13)?,
         key: get::<i32>(row, 14)?.cast_unsigned(),
         codec: small(row, 15)?,
-        headers: serde_json::from_str(headers).map_err(|error| damaged(row, 16, &error))?,
+        headers: Unread(words(row, 16)?),
     };
-    Ok(RecordRow { envelope, headers: headers.to_owned(), body: get(row, 17)? })
+    Ok(RecordRow { envelope, body: get(row, 17)? })
 }
 
 /// `session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, mode, partition`.

@@ -8,7 +8,7 @@ use domain::id::{CallId, Digest, Epoch, Pos, Seq, SessionId, Shard, SpanId, Trac
 use rusqlite::{CachedStatement, Connection, Params, Row};
 
 use crate::column::{class_of, mode_of, of_word, place_of, subject};
-use crate::record::Envelope;
+use crate::record::{Envelope, Unread};
 use crate::rows::{Head, InboxItem, InboxKey};
 use crate::sqlite::fault::Fault;
 use crate::store::{DueRow, HeadRow, HoldingRow, KeyRow, MailRow, MemoryRow, PhaseCount, RecordRow, SnapshotRow};
@@ -58,7 +58,6 @@ pub(super) fn text<T: FromStr<Err: std::fmt::Display>>(row: &Row<'_>, column: us
 /// codec, headers, body`.
 pub(super) fn record(row: &Row<'_>) -> Result<RecordRow, Fault> {
     let (shard, pos_of) = place_of(row.get(0)?);
-    let headers = row.get_ref(16)?.as_str()?.to_owned();
     let envelope = Envelope {
         shard,
         pos: pos_of,
@@ -77,9 +76,9 @@ pub(super) fn record(row: &Row<'_>) -> Result<RecordRow, Fault> {
         synthetic: row.get(13)?,
         key: row.get(14)?,
         codec: row.get(15)?,
-        headers: serde_json::from_str(&headers).map_err(|error| Fault::Damaged(format!("headers: {error}")))?,
+        headers: Unread(row.get(16)?),
     };
-    Ok(RecordRow { envelope, headers, body: row.get(17)? })
+    Ok(RecordRow { envelope, body: row.get(17)? })
 }
 
 /// `session, shard, pos, seq, trace, agent, revision, key, phase, since, waits_on, scripted, mode, partition`.

@@ -225,7 +225,7 @@ fn insert_record(tx: &Transaction<'_>, row: &RecordRow) -> Result<(), Fault> {
         e.synthetic,
         e.key,
         e.codec,
-        row.headers,
+        e.headers.0,
         row.body,
     ])?;
     Ok(())

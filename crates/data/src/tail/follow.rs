@@ -250,8 +250,8 @@ impl Follower {
         else {
             return Ok(());
         };
-        for record in history.records.iter().filter(|record| record.envelope.pos < envelope.pos) {
-            for header in &record.envelope.headers {
+        for record in history.records.into_iter().filter(|record| record.envelope.pos < envelope.pos) {
+            for header in &record.envelope.read()?.headers {
                 let call = header.call.map(|ordinal| domain::id::CallId { session: envelope.session, ordinal });
                 if let (Some(call), Some(on)) = (call.filter(|call| missing.contains(call)), named_by(header)) {
                     self.named.insert(call, on);

@@ -1,7 +1,6 @@
 //! The fence: one owner per shard at a time, and it is the commit that refuses the others.
 
 use data::error::CommitError;
-use data::record::headers_text;
 use data::rows::Rows;
 use data::store::{Batch, BatchPart, Claim, Lease, RecordRow, StoreError};
 use domain::clock::Timestamp;
@@ -39,7 +38,7 @@ fn part(lease: Lease, session: SessionId) -> BatchPart {
         shard: lease.shard,
         epoch: lease.epoch,
         pos: lease.pos,
-        records: vec![RecordRow { headers: headers_text(&envelope.headers), envelope, body: b"sealed".to_vec() }],
+        records: vec![RecordRow { envelope: envelope.unread(), body: b"sealed".to_vec() }],
         heads: Vec::new(),
         keys: Vec::new(),
         mail: Vec::new(),

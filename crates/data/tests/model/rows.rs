@@ -190,7 +190,7 @@ fn record(shard: Shard, pos: Pos, (session, seq, prev): (SessionId, Seq, Pos), e
         codec: 1,
         headers: vec![header],
     };
-    RecordRow { headers: data::record::headers_text(&envelope.headers), envelope, body: vec![0, 1, 2, 255] }
+    RecordRow { envelope: envelope.unread(), body: vec![0, 1, 2, 255] }
 }
 
 fn head(shard: Shard, pos: Pos, seq: Seq, work: &Work) -> HeadRow {

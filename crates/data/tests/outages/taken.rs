@@ -157,11 +157,7 @@ fn part(lease: Lease, session: SessionId) -> BatchPart {
         shard: lease.shard,
         epoch: lease.epoch,
         pos: lease.pos,
-        records: vec![RecordRow {
-            headers: data::record::headers_text(&envelope.headers),
-            envelope,
-            body: b"sealed".to_vec(),
-        }],
+        records: vec![RecordRow { envelope: envelope.unread(), body: b"sealed".to_vec() }],
         heads: Vec::new(),
         keys: Vec::new(),
         snapshots: Vec::new(),
