@@ -2,6 +2,7 @@
 //! before anything is asked.
 
 mod budget;
+mod channel;
 mod examples;
 mod grant;
 mod onboard;
@@ -16,6 +17,7 @@ use domain::id::Name;
 use domain::session::Phase;
 
 pub(crate) use budget::{Budget, Topup};
+pub(crate) use channel::{Channel, SetChannel};
 pub(crate) use grant::{AddGrant, Grant};
 pub(crate) use onboard::{Onboard, With};
 pub(crate) use options::{
@@ -162,6 +164,9 @@ pub(crate) enum Command {
     /// Webhooks: who outside is called when something happens.
     #[command(subcommand, after_help = examples::WEBHOOK)]
     Webhook(Webhook),
+    /// Where people are told what waits for them: each person sets their own.
+    #[command(subcommand, after_help = examples::CHANNEL)]
+    Channel(Channel),
     /// List what waits for people.
     #[command(after_help = examples::INBOX)]
     Inbox {

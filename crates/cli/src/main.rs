@@ -50,6 +50,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Trace { session, transcript, .. } => commands::trace::trace(&global, &session, transcript).await,
         Command::Explain { call } => commands::trace::explain(&global, &call).await,
         Command::Events(events) => commands::events::events(&global, events).await,
+        Command::Channel(channel) => commands::channel::channel(&global, channel).await,
         Command::Webhook(webhook) => commands::webhook::webhook(&global, webhook).await,
         Command::Inbox { what: None } => commands::inbox::list(&global).await,
         Command::Inbox { what: Some(InboxView::Stats) } => commands::inbox::stats(&global).await,

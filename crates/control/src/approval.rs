@@ -3,7 +3,7 @@
 
 use data::rows::InboxKey;
 use domain::approval::Poll;
-use domain::call::{ApprovalRequest, ApprovalVerdict};
+use domain::call::{ApprovalRequest, ApprovalVerdict, SentLink};
 use domain::clock::Timestamp;
 use domain::depth;
 use domain::event::{Event, Resolution};
@@ -33,6 +33,8 @@ pub struct Answer {
     pub seen: Option<Digest>,
     /// When it was shown to them, where that is known.
     pub shown_at: Option<Timestamp>,
+    /// The link that it comes by, where it comes by one.
+    pub by_link: Option<SentLink>,
 }
 
 /// A request for consent, as the session's record has it.
@@ -194,7 +196,7 @@ pub fn speak(
     if let Some(last) = said.last().filter(|_| poll.is_over()) {
         return Err(answered(last));
     }
-    let Answer { approved, reason, edited, seen, shown_at } = answer;
+    let Answer { approved, reason, edited, seen, shown_at, by_link } = answer;
     sensible(approved, edited.as_ref())?;
     // What was really edited is other than what was asked; what nobody edited is what was edited before.
     let edited = match edited {
@@ -204,7 +206,7 @@ pub fn speak(
     };
     let verdict = {
         let (shown_at, signature) = (shown_at.filter(|shown| *shown <= now), String::new());
-        ApprovalVerdict { approval, approved, person, reason, edited, at: now, shown_at, signature }
+        ApprovalVerdict { approval, approved, person, reason, edited, at: now, shown_at, by_link, signature }
     };
     let again =
         poll.yes.iter().find(|yes| yes.person == verdict.person && request.meant_by(yes) == request.meant_by(&verdict));
@@ -215,7 +217,10 @@ pub fn speak(
 }
 
 /// The person that a caller is, if they are one who may answer this request now.
-fn may_answer<'a>(caller: &'a Caller, request: &ApprovalRequest, now: Timestamp) -> Result<&'a Name, ControlError> {
+///
+/// # Errors
+/// If they are none.
+pub fn may_answer<'a>(caller: &'a Caller, request: &ApprovalRequest, now: Timestamp) -> Result<&'a Name, ControlError> {
     let approval = request.approval;
     let what = format!("answer {approval}");
     let of_some = request.groups_at(now).find_map(|group| must_be_person_of(caller, group, &what).ok());

@@ -65,6 +65,9 @@ fn words(request: &ApprovalRequest, verdict: &ApprovalVerdict) -> String {
     if let Some(shown_at) = verdict.shown_at {
         said["shown_at"] = json!(shown_at);
     }
+    if let Some(link) = &verdict.by_link {
+        said["by_link"] = json!(link);
+    }
     domain::canonical::to_string(&said)
 }
 

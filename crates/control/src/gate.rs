@@ -19,6 +19,7 @@ use crate::consent::Signer;
 use crate::decide::{self, Overtaken, Query, Scene, Verdict};
 use crate::dispatch::{Cut, Dispatch, Dispatches};
 use crate::error::ControlError;
+use crate::link::Binder;
 use crate::policy::check::Definitions;
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
@@ -34,6 +35,7 @@ pub struct Gate {
     log: Log,
     checks: Checks,
     signer: Signer,
+    links: Binder,
     registry: RwLock<Arc<Registry>>,
     holdings: Mutex<Holdings>,
     /// Held while a shard draws: what one call draws serves those that come behind it.
@@ -54,6 +56,7 @@ impl Gate {
             log,
             checks,
             signer,
+            links: Binder::new(secret),
             registry: RwLock::default(),
             holdings: Mutex::default(),
             drawing: Default::default(),
@@ -227,6 +230,10 @@ impl Gate {
 
     pub(crate) fn log(&self) -> &Log {
         &self.log
+    }
+
+    pub(crate) fn links(&self) -> &Binder {
+        &self.links
     }
 
     pub(crate) fn signer(&self) -> &Signer {

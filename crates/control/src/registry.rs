@@ -14,6 +14,7 @@ use domain::principal::Autonomy;
 use serde_json::Value;
 
 use crate::budget::Caps;
+use crate::channels::{ChannelEntry, Channels};
 use crate::error::ControlError;
 use crate::grants::Standing;
 use crate::identity::scope_text;
@@ -164,6 +165,7 @@ pub struct Registry {
     grants: BTreeMap<(Name, Digest), Grant>,
     cases: BTreeMap<Name, Arc<Cases>>,
     webhooks: BTreeMap<Name, WebhookEntry>,
+    channels: Channels,
     caps: BTreeMap<Subject, CapsSet>,
     raises: BTreeMap<(BudgetKey, Timestamp), Vec<Raised>>,
     /// The most that an hour of compute time has ever cost of any agent, in micro-dollars.
@@ -313,6 +315,16 @@ impl Registry {
         self.webhooks.get(name)
     }
 
+    /// Where a person is told what waits for them.
+    pub fn channel(&self, person: &Name) -> Option<&ChannelEntry> {
+        self.channels.of(person)
+    }
+
+    /// Everybody's channel, by person.
+    pub fn channels(&self) -> impl Iterator<Item = (&Name, &ChannelEntry)> {
+        self.channels.all()
+    }
+
     /// What people set that somebody may spend.
     pub fn caps_set(&self, subject: &Subject) -> Option<&CapsSet> {
         self.caps.get(subject)
@@ -389,6 +401,9 @@ impl Registry {
             ControlEvent::KeyRevoked { id } => {
                 if let Some(key) = self.keys.get_mut(id) {
                     key.revoked = true;
+                    if let KeyHolder::Person { person } = &key.holder {
+                        self.channels.forget(person);
+                    }
                 }
             }
             ControlEvent::Frozen { what, reason, by } => {
@@ -405,25 +420,32 @@ impl Registry {
                 let grant = Grant { autonomy: *autonomy, report: *report, by: by.clone(), at };
                 self.grants.insert((agent.clone(), *revision), grant);
             }
-            ControlEvent::WebhookAdded { name, webhook, by } => {
-                let (webhook, by) = (webhook.clone(), by.clone());
-                let entry = WebhookEntry { webhook, pos: record.pos, at, by, stopped: None };
-                self.webhooks.insert(name.clone(), entry);
-            }
-            ControlEvent::WebhookStopped { name, reason } => {
-                if let Some(entry) = self.webhooks.get_mut(name) {
-                    entry.stopped = Some(reason.clone());
-                }
-            }
-            ControlEvent::WebhookDeleted { name, .. } => {
-                self.webhooks.remove(name);
-            }
+            ControlEvent::WebhookAdded { .. }
+            | ControlEvent::WebhookStopped { .. }
+            | ControlEvent::WebhookDeleted { .. }
+            | ControlEvent::ChannelSet { .. }
+            | ControlEvent::ChannelRemoved { .. } => self.told_outside(&record.event, (record.pos, at)),
             ControlEvent::BudgetSet { .. } | ControlEvent::BudgetRaised { .. } => self.budget(&record.event, at),
             ControlEvent::GrantGiven { .. }
             | ControlEvent::GrantSeconded { .. }
             | ControlEvent::GrantRevoked { .. } => self.stands(&record.event, at),
         }
         Ok(())
+    }
+
+    /// Who outside is told something, programs and people.
+    fn told_outside(&mut self, event: &ControlEvent, (pos, at): (Pos, Timestamp)) {
+        self.channels.fold(event, (pos, at));
+        if let ControlEvent::WebhookAdded { name, webhook, by } = event {
+            let entry = WebhookEntry { webhook: webhook.clone(), pos, at, by: by.clone(), stopped: None };
+            self.webhooks.insert(name.clone(), entry);
+        } else if let ControlEvent::WebhookStopped { name, reason } = event {
+            if let Some(entry) = self.webhooks.get_mut(name) {
+                entry.stopped = Some(reason.clone());
+            }
+        } else if let ControlEvent::WebhookDeleted { name, .. } = event {
+            self.webhooks.remove(name);
+        }
     }
 
     fn stands(&mut self, event: &ControlEvent, at: Timestamp) {

@@ -182,6 +182,7 @@ mod tests {
             edited: amount.map(|amount| json!({"amount_usd": amount})),
             at: Timestamp(1),
             shown_at: None,
+            by_link: None,
             signature: String::new(),
         }
     }

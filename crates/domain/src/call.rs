@@ -10,7 +10,7 @@ use crate::budget::{Amounts, BudgetKey, Meter};
 use crate::capability::{CapabilityRef, Offer};
 use crate::clock::Timestamp;
 use crate::heard::Heard;
-use crate::id::{ApprovalId, CallId, Digest, Name};
+use crate::id::{ApprovalId, CallId, Digest, Name, Pos};
 use crate::message::Message;
 use crate::principal::Principal;
 use crate::provenance::Provenance;
@@ -233,8 +233,28 @@ pub struct ApprovalVerdict {
     /// When it was shown to them, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_at: Option<Timestamp>,
+    /// The link that it came by, where it did not come by a key or a console session of theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_link: Option<SentLink>,
     /// The control plane's signature over all of the above and the binding (HMAC-SHA-256, base64).
     pub signature: String,
+}
+
+/// A one-time link that was sent to a person's channel. Whoever could read that channel could use it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentLink {
+    /// Where it was sent, in words.
+    pub channel: String,
+    /// Where in the control shard that channel is recorded.
+    pub pos: Pos,
+}
+
+impl ApprovalVerdict {
+    /// Who said it and by which way: `ana`, `ana, by the link sent to mail ana@example.com`.
+    pub fn speaker(&self) -> String {
+        let link = self.by_link.as_ref().map(|link| format!(", by the link sent to {}", link.channel));
+        format!("{}{}", self.person, link.unwrap_or_default())
+    }
 }
 
 /// How a call ended.

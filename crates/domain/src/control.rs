@@ -162,6 +162,35 @@ pub struct Webhook {
     pub allow_private: bool,
     /// The feed's cursor that it begins behind.
     pub after: String,
+    /// Whether it is called for people who chose it as their channel, and for nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_people: bool,
+}
+
+/// Where a person is told what waits for them, with a link to answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Channel {
+    /// A webhook that an administrator added for people.
+    Webhook {
+        /// Its name.
+        webhook: Name,
+    },
+    /// Mail.
+    Mail {
+        /// Their address.
+        address: String,
+    },
+}
+
+/// As people say it: `webhook desk`, `mail ana@example.com`.
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Channel::Webhook { webhook } => write!(f, "webhook {webhook}"),
+            Channel::Mail { address } => write!(f, "mail {address}"),
+        }
+    }
 }
 
 /// What people let an agent do without asking each time: one capability, until an end, up to a cap. It holds for the
@@ -294,6 +323,22 @@ pub enum ControlEvent {
         /// Who deleted it.
         by: String,
     },
+    /// A person said where they are told what waits for them. Nobody says it for them.
+    ChannelSet {
+        /// Who.
+        person: Name,
+        /// Where.
+        channel: Channel,
+        /// The feed's cursor that it begins behind.
+        after: String,
+    },
+    /// A person is told there no more.
+    ChannelRemoved {
+        /// Who.
+        person: Name,
+        /// Who removed it.
+        by: String,
+    },
     /// Somebody set what an agent or an owner group may spend, beside what descriptors say.
     BudgetSet {
         /// Whose.
@@ -375,6 +420,8 @@ impl ControlEvent {
         "webhook_added",
         "webhook_stopped",
         "webhook_deleted",
+        "channel_set",
+        "channel_removed",
         "budget_set",
         "budget_raised",
         "grant_given",

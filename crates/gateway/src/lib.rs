@@ -12,6 +12,7 @@ pub mod bundled;
 mod catalog;
 pub mod door;
 mod internal;
+pub mod mail;
 pub mod schema;
 pub mod scripted_upstream;
 pub mod secret;

@@ -21,7 +21,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::ingress;
 
 /// The only ways in without a key or a console session: exact paths, and prefixes that end with `/`.
-pub(crate) const OPEN_ROUTES: &[&str] = &["/healthz", "/readyz", "/login", "/static/", "/.well-known/", "/hooks/"];
+pub(crate) const OPEN_ROUTES: &[&str] =
+    &["/healthz", "/readyz", "/login", "/static/", "/.well-known/", "/hooks/", "/answer/"];
 
 /// Paths that speak to programs; all others are pages.
 const FOR_PROGRAMS: &[&str] = &["/healthz", "/readyz", "/metrics", "/api/", "/.well-known/", "/hooks/", "/v1/", "/mcp"];

@@ -95,6 +95,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         clock: clock.clone(),
         secrets: gateway::Secrets::new(config.secrets.0.clone()),
         statuses: Arc::default(),
+        mailer: mailer(&config)?,
+        url: public.as_str().into(),
     };
     let app = App {
         log: log.clone(),
@@ -221,6 +223,14 @@ fn models_door(gate: &Arc<Gate>, clock: &Arc<dyn Clock>, config: &Config) -> mod
         pace: config.scripted_pace,
         scripts: BTreeMap::new(),
     })
+}
+
+/// Whoever hands in mail for people, where there is a relay.
+fn mailer(config: &Config) -> anyhow::Result<Option<gateway::mail::Mailer>> {
+    let Some((relay, from)) = &config.mail else { return Ok(None) };
+    let password = config.secrets.0.get("SMTP_PASSWORD").map(String::as_str);
+    let made = gateway::mail::Mailer::at(relay, from, password);
+    made.map(Some).map_err(|why| anyhow::anyhow!("mail cannot be sent: {why}"))
 }
 
 fn gateway_door(gate: &Arc<Gate>, clock: &Arc<dyn Clock>, config: &Config) -> gateway::Door {

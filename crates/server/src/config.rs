@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use data::postgres::{StoreUrl, StoreUrlError};
+pub use gateway::mail::Relay;
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
@@ -25,6 +26,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// Secrets by name, for upstreams and providers.
     pub secrets: Secrets,
+    /// Where mail for people is handed in, and as from which address.
+    pub mail: Option<(Relay, String)>,
     /// What stdio servers are started with.
     pub host: gateway::Host,
     /// How long a scripted provider takes over a word, so that people can watch.

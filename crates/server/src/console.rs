@@ -19,4 +19,4 @@ mod step;
 pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod transcript;
-mod words;
+pub(crate) mod words;

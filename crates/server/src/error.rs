@@ -122,6 +122,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "conflict", reason, next)
     }
 
+    /// It was there, and is over for good.
+    pub(crate) fn gone(reason: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", reason, next)
+    }
+
     /// The words of a session were erased.
     pub(crate) fn erased(session: SessionId) -> Self {
         Self::conflict(

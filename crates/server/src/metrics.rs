@@ -44,6 +44,10 @@ pub(crate) async fn show(State(app): State<App>, _: Who) -> ApiResult<Response> 
     page.add("ostler_inbox_items", "gauge", "What waits for people: consent to a call, or word of a write in doubt.");
     page.sample("ostler_inbox_items", Some(("item", "approval")), inbox.len() - in_doubt);
     page.sample("ostler_inbox_items", Some(("item", "in_doubt")), in_doubt);
+    let failing = app.webhooks.statuses.failing(registry.channels().map(|(_, entry)| entry.pos));
+    page.add("ostler_channels", "gauge", "Channels of people, by whether the last try to tell them was taken.");
+    page.sample("ostler_channels", Some(("state", "ok")), registry.channels().count() - failing);
+    page.sample("ostler_channels", Some(("state", "failing")), failing);
     let outage = app.log.outage();
     page.add("ostler_log_outage", "gauge", "1 while the store takes nothing: it has no room, or does not answer.");
     page.sample("ostler_log_outage", NO_LABEL, u8::from(outage.is_some()));

@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::app::App;
 use crate::error::ApiError;
-use crate::{auth, console, hooks, ingress, mcp, metrics, stream};
+use crate::{auth, console, hooks, ingress, landing, mcp, metrics, stream};
 
 /// The largest body a request may carry, in bytes.
 pub const BODY_LIMIT: usize = 8 << 20;
@@ -135,6 +135,9 @@ pub const ROUTES: &[Route] = &[
     post("/api/webhooks", |at| on(at, api::webhooks::add)),
     delete("/api/webhooks/{name}", |at| on(at, api::webhooks::delete)),
     post("/api/webhooks/{name}/test", |at| on(at, api::webhooks::test)),
+    get("/api/channels", |at| on(at, api::channels::list)),
+    post("/api/channels", |at| on(at, api::channels::set)),
+    delete("/api/channels/{person}", |at| on(at, api::channels::remove)),
     // Signed by somebody else.
     post("/hooks/{agent}/{trigger}", |at| on(at, hooks::receive)),
     // Agents that keep their own loop.
@@ -151,6 +154,9 @@ pub const ROUTES: &[Route] = &[
     get("/v1/models/{id}", |at| on(at, ingress::model)),
     post("/mcp", |at| on(at, mcp::post)),
     delete("/mcp", |at| on(at, mcp::end)),
+    // One-time links.
+    get("/answer/{token}", |at| on(at, landing::show)),
+    post("/answer/{token}", |at| on(at, landing::decide)),
     // The console.
     get("/", |at| on(at, console::inventory::show)),
     get("/sessions", |at| on(at, console::sessions::list)),

@@ -1,33 +1,38 @@
-//! Webhooks out: whoever outside asked for it is called when something happens. Each receiver has a follower of the
+//! Webhooks out, and channels of people: whoever asked for it is told when something happens. Each has a follower of the
 //! feed of its own, whose place is kept in the store: at least once, in order per session, on again after a restart.
 //! It carries no content, and changes nothing: it is a surface, like the feed itself, for those who cannot come and ask.
+//! What a person is told is `notify`'s.
 //!
 //! ```text
-//! control shard: webhook_added ─▶ supervise ─▶ one caller each:  Feed ─▶ page ─▶ up to 8 sessions at once ─▶ POST
-//!                                                  ▲                                    │ 2xx: the place moves on
+//! control shard: webhook_added ─▶ supervise ─▶ one caller each:  Feed ─▶ page ─▶ up to 8 sessions at once ─▶ POST, mail
+//!                channel_set                       ▲                                    │ 2xx: the place moves on
 //!                                                  └── again, later and later ◀─────────┘ 410: webhook_stopped
 //! ```
 
 pub(crate) mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::channels::ChannelEntry;
+use control::error::ControlError;
 use control::gate::Gate;
-use control::registry::WebhookEntry;
+use control::registry::{Registry, WebhookEntry};
 use data::commit::Log;
 use data::feed::{Content, Cursor, Feed, FeedEvent, Filter};
 use domain::clock::Clock;
-use domain::control::Webhook;
+use domain::control::{Channel, Webhook};
 use domain::id::{Name, Pos};
 use futures::future::{AbortHandle, Abortable};
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
 use gateway::Secrets;
+use gateway::mail::Mailer;
 use gateway::webhook::{Receiver, Untaken, pause};
 use tokio::sync::watch;
 
+use crate::notify::{self, Notifier};
 use crate::webhooks::status::{Problem, Statuses};
 
 /// How many sessions' events one receiver is sent at once.
@@ -47,6 +52,10 @@ pub(crate) struct Parts {
     pub clock: Arc<dyn Clock>,
     pub secrets: Secrets,
     pub statuses: Arc<Statuses>,
+    /// Where mail is handed in, if anywhere.
+    pub mailer: Option<Mailer>,
+    /// Where this server is found, as people are told.
+    pub url: Arc<str>,
 }
 
 /// The name under which a receiver's place is kept: one that is added again is another.
@@ -74,19 +83,19 @@ pub(crate) async fn supervise(parts: Parts, mut stop: watch::Receiver<bool>) {
         if let Err(error) = &known {
             tracing::error!(%error, "the webhooks could not be read; trying again");
         } else if let Ok(registry) = &known {
-            let wanted: BTreeMap<Pos, (&Name, &WebhookEntry)> =
-                registry.webhooks().filter(|(_, entry)| entry.stopped.is_none()).map(|all| (all.1.pos, all)).collect();
+            let wanted = wanted(registry);
             calling.retain(|pos, handle| {
                 wanted.contains_key(pos) || {
                     handle.abort();
                     false
                 }
             });
-            parts.statuses.keep(|pos| registry.webhooks().any(|(_, entry)| entry.pos == pos));
-            for (pos, (name, entry)) in wanted {
+            let webhooks: BTreeSet<Pos> = registry.webhooks().map(|(_, entry)| entry.pos).collect();
+            parts.statuses.keep(|pos| webhooks.contains(&pos) || wanted.contains_key(&pos));
+            for (pos, target) in wanted {
                 calling.entry(pos).or_insert_with(|| {
                     let (handle, registration) = AbortHandle::new_pair();
-                    let caller = Caller { parts: parts.clone(), name: name.clone(), entry: entry.clone() };
+                    let caller = Caller { parts: parts.clone(), target, pos };
                     callers.push(Abortable::new(caller.run(), registration));
                     handle
                 });
@@ -103,11 +112,44 @@ pub(crate) async fn supervise(parts: Parts, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// One receiver's caller.
+/// Whoever is told.
+enum Target {
+    /// A receiver of events.
+    Webhook(Name, Webhook),
+    /// A person, of what waits for them.
+    Person(Name, ChannelEntry),
+}
+
+/// Whoever is to be told, by where that is recorded.
+fn wanted(registry: &Registry) -> BTreeMap<Pos, Target> {
+    let of_events = |entry: &WebhookEntry| entry.stopped.is_none() && !entry.webhook.for_people;
+    let webhooks = registry.webhooks().filter(|(_, entry)| of_events(entry));
+    let webhooks = webhooks.map(|(name, entry)| (entry.pos, Target::Webhook(name.clone(), entry.webhook.clone())));
+    let people = registry.channels().map(|(name, entry)| (entry.pos, Target::Person(name.clone(), entry.clone())));
+    webhooks.chain(people).collect()
+}
+
+/// By which way somebody is told.
+enum Way {
+    Events(Box<Receiver>),
+    Person(Box<Notifier>),
+}
+
+/// What came of one event, where there is nothing left to do about it.
+pub(crate) enum Sent {
+    /// It was taken.
+    Taken,
+    /// Nobody wants it any more.
+    NotWanted,
+    /// It will never be taken, for this reason.
+    Never(String),
+}
+
+/// One caller: of a receiver, or of a person.
 struct Caller {
     parts: Parts,
-    name: Name,
-    entry: WebhookEntry,
+    target: Target,
+    pos: Pos,
 }
 
 /// Why a caller stopped on its way.
@@ -126,10 +168,9 @@ impl Caller {
                 Err(Stopped::Here(why)) => self.failed(&why),
                 Err(Stopped::Gone(why)) => {
                     self.failed(&why);
-                    let (name, pos) = (&self.name, self.entry.pos);
-                    match control::webhooks::stopped(&self.parts.gate, name, pos, &why).await {
+                    match self.gone(&why).await {
                         Ok(()) => return,
-                        Err(error) => tracing::error!(%error, webhook = %name, "that it is gone was not recorded"),
+                        Err(error) => tracing::error!(%error, "that a receiver is gone was not recorded"),
                     }
                 }
             }
@@ -137,21 +178,59 @@ impl Caller {
         }
     }
 
+    /// A receiver said that it is gone: nobody is told by it any more.
+    async fn gone(&self, why: &str) -> Result<(), ControlError> {
+        let registry = self.parts.gate.registry();
+        let (name, pos) = match &self.target {
+            Target::Webhook(name, _) => (name, self.pos),
+            Target::Person(_, ChannelEntry { channel: Channel::Mail { .. }, .. }) => return Ok(()),
+            Target::Person(_, ChannelEntry { channel: Channel::Webhook { webhook }, .. }) => {
+                let Some(entry) = registry.webhook(webhook) else { return Ok(()) };
+                (webhook, entry.pos)
+            }
+        };
+        control::webhooks::stopped(&self.parts.gate, name, pos, why).await
+    }
+
+    /// The name of its follower, where that begins, and what it is told of.
+    fn followed(&self) -> (String, &str, Filter) {
+        match &self.target {
+            Target::Webhook(name, webhook) => {
+                let kinds = webhook.kinds.iter().cloned().collect();
+                let filter = Filter { agent: webhook.agent.clone(), kinds, ..Filter::default() };
+                (follower(name, self.pos), &webhook.after, filter)
+            }
+            Target::Person(name, entry) => {
+                let kinds = notify::KINDS.map(str::to_owned).into();
+                (notify::follower(name, self.pos), &entry.after, Filter { kinds, ..Filter::default() })
+            }
+        }
+    }
+
+    fn way(&self) -> Result<Way, String> {
+        match &self.target {
+            Target::Webhook(_, webhook) => {
+                receiver(&self.parts.secrets, webhook).map(|receiver| Way::Events(Box::new(receiver)))
+            }
+            Target::Person(name, entry) => {
+                Notifier::of(&self.parts, name, &entry.channel).map(|notifier| Way::Person(Box::new(notifier)))
+            }
+        }
+    }
+
     /// Sends what there is and what comes. Ends well when the log ends.
     async fn follow(&self) -> Result<(), Stopped> {
         let here = |error: &dyn std::fmt::Display| Stopped::Here(error.to_string());
         let log = &self.parts.log;
-        let (webhook, follower) = (&self.entry.webhook, follower(&self.name, self.entry.pos));
-        let receiver = receiver(&self.parts.secrets, webhook).map_err(Stopped::Here)?;
-        let begin: Cursor = webhook.after.parse().map_err(Stopped::Here)?;
+        let (follower, begin, filter) = self.followed();
+        let way = self.way().map_err(Stopped::Here)?;
+        let begin: Cursor = begin.parse().map_err(Stopped::Here)?;
         let mut kept = log.followed(&follower, begin).await.map_err(|error| here(&error))?;
-        let kinds = webhook.kinds.iter().cloned().collect();
-        let filter = Filter { agent: webhook.agent.clone(), kinds, ..Filter::default() };
         let mut feed =
             Feed::open(log, Some(kept.clone()), filter, Content::None).await.map_err(|error| here(&error))?;
         let mut passed = 0;
         loop {
-            self.parts.statuses.change(self.entry.pos, |status| status.position = Some(kept.clone()));
+            self.parts.statuses.change(self.pos, |status| status.position = Some(kept.clone()));
             let Some(page) = feed.page().await.map_err(|error| here(&error))? else {
                 if !feed.wait().await {
                     return Ok(());
@@ -160,7 +239,7 @@ impl Caller {
             };
             passed = if page.is_empty() { passed + 1 } else { 0 };
             let told = !page.is_empty();
-            self.send_all(&receiver, page).await?;
+            self.send_all(&way, page).await?;
             if told || passed == PAGES_KEPT {
                 passed = 0;
                 log.follow(&follower, &kept, feed.cursor()).await.map_err(|error| here(&error))?;
@@ -170,7 +249,7 @@ impl Caller {
     }
 
     /// Sends a page's events: several sessions at once, one by one within a session.
-    async fn send_all(&self, receiver: &Receiver, page: Vec<FeedEvent>) -> Result<(), Stopped> {
+    async fn send_all(&self, way: &Way, page: Vec<FeedEvent>) -> Result<(), Stopped> {
         let mut sessions: BTreeMap<String, Vec<FeedEvent>> = BTreeMap::new();
         for event in page {
             sessions.entry(event.subject.clone()).or_default().push(event);
@@ -178,25 +257,34 @@ impl Caller {
         let all = futures::stream::iter(sessions.into_values().map(Ok));
         all.try_for_each_concurrent(AT_ONCE, |events| async move {
             for event in events {
-                self.send(receiver, &event).await?;
+                self.send(way, &event).await?;
             }
             Ok(())
         })
         .await
     }
 
-    /// Sends one event until it is taken.
-    async fn send(&self, receiver: &Receiver, event: &FeedEvent) -> Result<(), Stopped> {
+    /// Sends one event until it is taken, or nothing is left to do about it.
+    async fn send(&self, way: &Way, event: &FeedEvent) -> Result<(), Stopped> {
         let clock = &*self.parts.clock;
         let mut failed = 0;
         loop {
-            match receiver.send(&event.id, body(event), clock).await {
-                Ok(_) => {
-                    self.parts.statuses.change(self.entry.pos, |status| {
+            let tried = match way {
+                Way::Events(receiver) => receiver.send(&event.id, body(event), clock).await.map(|_| Sent::Taken),
+                Way::Person(notifier) => notifier.tell(event).await,
+            };
+            match tried {
+                Ok(Sent::Taken) => {
+                    self.parts.statuses.change(self.pos, |status| {
                         status.taken += 1;
                         status.failed = 0;
                         status.last_taken = Some(clock.now());
                     });
+                    return Ok(());
+                }
+                Ok(Sent::NotWanted) => return Ok(()),
+                Ok(Sent::Never(why)) => {
+                    self.failed(&why);
                     return Ok(());
                 }
                 Err(Untaken::Gone { why }) => return Err(Stopped::Gone(why)),
@@ -211,7 +299,7 @@ impl Caller {
 
     fn failed(&self, why: &str) {
         let problem = Problem { at: self.parts.clock.now(), what: why.to_owned() };
-        self.parts.statuses.change(self.entry.pos, |status| {
+        self.parts.statuses.change(self.pos, |status| {
             status.failed = status.failed.saturating_add(1);
             status.last_error = Some(problem);
         });

@@ -353,6 +353,7 @@ impl People {
             edited: None,
             at: due,
             shown_at: None,
+            by_link: None,
             signature: FORGED.to_owned(),
         };
         let id = format!("forged:{approval}").parse().expect("a word and an id are a mail id");

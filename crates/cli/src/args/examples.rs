@@ -21,6 +21,10 @@ Examples:
   ostler up --data ./data --listen 127.0.0.1:8080
   ostler up -f descriptors/            apply what is there first
   OSTLER_STORE=postgres://ostler:PASSWORD@db.example/ostler ostler up
+  ostler up --smtp smtp://desk@mail.example --mail-from ostler@example.com
+
+With --smtp people can be told by mail what waits for them (`ostler channel set --mail`); the
+relay's password is the secret SMTP_PASSWORD. A relay that is not on this machine has to speak TLS.
 
 Secrets of providers and upstreams come from the environment (names that end with _KEY, _TOKEN,
 _SECRET or _PASSWORD) or from lines NAME=value in secrets.env of the data directory (mode 0600).
@@ -115,6 +119,18 @@ Examples:
 Calls are signed (Standard Webhooks: webhook-id, webhook-timestamp, webhook-signature) with a secret
 of the server: `openssl rand -base64 32`, as OFFICE_SECRET=… in secrets.env of its data directory.
 A call that is not answered with 2xx is made again, later and later, under the same id; 410 ends it.";
+
+pub(super) const CHANNEL: &str = "\
+Examples:
+  ostler webhook add desk https://desk.example/hook --secret DESK_SECRET --for-people
+  ostler channel set --webhook desk --as ana
+  ostler channel set --mail ana@example.com --as ana      needs `ostler up --smtp … --mail-from …`
+  ostler channel list                  how it goes with each, and what went wrong last
+  ostler channel remove --as ana
+
+What waits for you is told there, with a link that shows it and answers it once, in your name:
+whoever can read the channel can answer as you. It ends when the request does, when you set or
+remove your channel, and when a key of yours is revoked.";
 
 pub(super) const BACKUP: &str = "\
 Examples:

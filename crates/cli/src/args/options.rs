@@ -38,6 +38,12 @@ pub(crate) struct Up {
     /// Keep the log in a PostgreSQL database: postgres://USER:PASSWORD@HOST/DATABASE.
     #[arg(long, env = "OSTLER_STORE", value_name = "URL", hide_env_values = true)]
     pub store: Option<String>,
+    /// Hand mail for people in at this relay: smtp://USER@HOST:PORT (STARTTLS) or smtps://USER@HOST:PORT.
+    #[arg(long, env = "OSTLER_SMTP", value_name = "URL", requires = "mail_from")]
+    pub smtp: Option<server::config::Relay>,
+    /// The address that mail for people is from.
+    #[arg(long, env = "OSTLER_MAIL_FROM", value_name = "ADDRESS")]
+    pub mail_from: Option<String>,
     /// Descriptors to apply at start: files, or directories of *.yaml.
     #[arg(short, long = "file", value_name = "FILE|DIR")]
     pub files: Vec<PathBuf>,
@@ -275,6 +281,9 @@ pub(crate) struct AddWebhook {
     /// Allow an address on this machine or a private network, and plain http.
     #[arg(long)]
     pub allow_private: bool,
+    /// For people who choose it (`channel set --webhook NAME`), with links to answer what waits; no events go there.
+    #[arg(long, conflicts_with_all = ["kinds", "agent", "after"])]
+    pub for_people: bool,
 }
 
 /// What to freeze.

@@ -61,6 +61,7 @@ async fn start(data: &Path, store: Option<StoreUrl>, up: &Up) -> Outcome<Running
         listen: up.listen,
         public_url: up.public_url.clone(),
         secrets: if up.scripted_only { Secrets::default() } else { Secrets::read(data)? },
+        mail: up.smtp.clone().zip(up.mail_from.clone()),
         host: server::config::host(),
         scripted_pace: Duration::from_millis(up.scripted_pace_ms),
         drain: DRAIN,

@@ -29,14 +29,18 @@ pub(crate) async fn webhook(global: &Global, webhook: Webhook) -> Outcome {
 }
 
 async fn add(global: &Global, client: &Client, added: AddWebhook) -> Outcome {
-    let AddWebhook { name, address, secret, kinds, agent, after, allow_private } = added;
+    let AddWebhook { name, address, secret, kinds, agent, after, allow_private, for_people } = added;
     let kinds: Vec<&str> = kinds.as_deref().map(|kinds| kinds.split(',').collect()).unwrap_or_default();
     let body = json!({
         "name": name, "url": address, "secret": secret, "kinds": kinds, "agent": agent, "after": after,
-        "allow_private": allow_private,
+        "allow_private": allow_private, "for_people": for_people,
     });
     let webhook = client.post("/api/webhooks", body).await?;
-    let words = format!("{name} is called for what happens from now on\nnext: ostler webhook test {name}");
+    let words = if for_people {
+        format!("people can choose {name}\nnext: ostler channel set --webhook {name} --as PERSON")
+    } else {
+        format!("{name} is called for what happens from now on\nnext: ostler webhook test {name}")
+    };
     output::done(global.output, &webhook, &words)
 }
 
@@ -54,7 +58,11 @@ fn table(webhooks: &Value) -> String {
         vec![
             text(row, "name"),
             text(row, "url"),
-            if what.is_empty() { "everything".to_owned() } else { what },
+            match (row["for_people"] == true, what.is_empty()) {
+                (true, _) => "people who choose it".to_owned(),
+                (false, true) => "everything".to_owned(),
+                (false, false) => what,
+            },
             state(row),
             text(row, "lag"),
             text(row, "taken"),

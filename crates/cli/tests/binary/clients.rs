@@ -104,7 +104,7 @@ pub(crate) fn stage() -> (Stage, Upstream) {
     let file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(stage.path("secrets.env"));
     writeln!(file.unwrap(), "UPSTREAM_KEY={UPSTREAM_KEY}").unwrap();
-    stage.start_with_secrets();
+    stage.start_with_secrets(&[]);
     let all = PROVIDERS.iter().map(|protocol| {
         let agents =
             agent(&format!("by-{protocol}"), protocol, "20") + &agent(&format!("poor-{protocol}"), protocol, "0.001");

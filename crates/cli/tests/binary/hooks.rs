@@ -21,7 +21,7 @@ fn what_the_reference_library_signs_starts_an_agent_and_what_it_does_not_sign_do
     let mut options = std::fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(stage.path("secrets.env"));
     writeln!(file.unwrap(), "SAP_HOOK={SECRET}").unwrap();
-    stage.start_with_secrets();
+    stage.start_with_secrets(&[]);
     let stage = stage.with_demo();
     let example = root().join("examples/triggers.yaml").display().to_string();
     stage.run(&["apply", "-f", &example]).with_code(0);

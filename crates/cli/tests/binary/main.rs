@@ -18,6 +18,7 @@ mod guide;
 mod hooks;
 mod identity;
 mod kill_matrix;
+mod mail;
 mod mcp;
 mod onboard;
 mod postgres;

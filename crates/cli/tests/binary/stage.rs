@@ -168,14 +168,15 @@ impl Stage {
     }
 
     /// The same, with the secrets of its directory.
-    pub(crate) fn start_with_secrets(&mut self) {
+    pub(crate) fn start_with_secrets(&mut self, more: &[&str]) {
         let mut command = ostler();
-        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.dir()).current_dir(self.dir());
+        command.args(["up", "--listen", "127.0.0.1:0", "--data"]).arg(self.dir()).args(more).current_dir(self.dir());
         command.stdout(Stdio::null());
         self.start_as(command);
     }
 
-    fn start_as(&mut self, mut command: Command) {
+    /// Starts it as this command does, and waits until it answers.
+    pub(crate) fn start_as(&mut self, mut command: Command) {
         let child = command.stderr(std::fs::File::create(self.path("up.log")).unwrap()).spawn().unwrap();
         let (pid, file) = (child.id(), self.path("context.json"));
         self.server = Some(child);

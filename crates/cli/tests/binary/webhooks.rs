@@ -51,7 +51,7 @@ fn stage() -> Stage {
     let file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(stage.path("secrets.env"));
     writeln!(file.unwrap(), "OFFICE_SECRET={SECRET}").unwrap();
-    stage.start_with_secrets();
+    stage.start_with_secrets(&[]);
     stage.with_demo()
 }
 

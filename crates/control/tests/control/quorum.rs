@@ -208,6 +208,7 @@ fn whoever_was_asked_later_did_not_answer_earlier() {
         edited: None,
         at: NOW,
         shown_at: None,
+        by_link: None,
         signature: String::new(),
     };
     world.facts.verdict = Some(world.signer.sign(&request, early));

@@ -239,6 +239,7 @@ impl World {
             edited,
             at: self.now,
             shown_at: None,
+            by_link: None,
             signature: String::new(),
         };
         self.facts.verdict = Some(self.signer.sign(&request, verdict));
@@ -262,6 +263,7 @@ impl World {
             edited: None,
             at,
             shown_at: None,
+            by_link: None,
             signature: String::new(),
         };
         self.signer.sign(request, said)

@@ -117,7 +117,7 @@ fn consent(proof: &ConsentProof) -> Vec<String> {
             let said = if verdict.approved { "approved" } else { "denied" };
             let edited = if verdict.edited.is_some() { " with edited arguments" } else { "" };
             let why = if verdict.reason.is_empty() { String::new() } else { format!(": “{}”", verdict.reason) };
-            lines.push(format!("  {said} by {}{edited} at {}{why}", verdict.person, spoken_instant(verdict.at)));
+            lines.push(format!("  {said} by {}{edited} at {}{why}", verdict.speaker(), spoken_instant(verdict.at)));
             lines.push(if proof.signed { "  signed by the control plane" } else { "  NOT SIGNED" }.to_owned());
         }
     }

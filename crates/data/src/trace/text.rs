@@ -210,7 +210,7 @@ pub(super) fn consent(consent: &Consent) -> Vec<String> {
         let said = if verdict.approved { "approved" } else { "denied" };
         let after = duration(verdict.at.since_ms(request.asked_at));
         let why = if verdict.reason.is_empty() { String::new() } else { format!(": “{}”", verdict.reason) };
-        lines.push(format!("{said} by {}{edited} after {after}{why}", verdict.person));
+        lines.push(format!("{said} by {}{edited} after {after}{why}", verdict.speaker()));
     }
     if let Some(reason) = &consent.withdrawn {
         lines.push(format!("consent withdrawn: {reason}"));

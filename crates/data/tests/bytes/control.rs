@@ -2,7 +2,9 @@
 
 use domain::budget::{BudgetKey, Meter, Subject, Window};
 use domain::clock::Timestamp;
-use domain::control::{Applied, CapChange, ControlEvent, HumanCase, KeyHolder, Kind, Scope, StandingGrant, Webhook};
+use domain::control::{
+    Applied, CapChange, Channel, ControlEvent, HumanCase, KeyHolder, Kind, Scope, StandingGrant, Webhook,
+};
 use domain::id::ApprovalId;
 use domain::principal::Autonomy;
 use serde_json::json;
@@ -10,7 +12,7 @@ use serde_json::json;
 use crate::part::{approval, digest, email, name, session};
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 17;
+pub(crate) const KINDS: usize = 19;
 
 /// A number per kind, dense.
 pub(crate) fn number(event: &ControlEvent) -> usize {
@@ -32,6 +34,8 @@ pub(crate) fn number(event: &ControlEvent) -> usize {
         ControlEvent::GrantGiven { .. } => 14,
         ControlEvent::GrantSeconded { .. } => 15,
         ControlEvent::GrantRevoked { .. } => 16,
+        ControlEvent::ChannelSet { .. } => 17,
+        ControlEvent::ChannelRemoved { .. } => 18,
     }
 }
 
@@ -77,6 +81,7 @@ pub(crate) fn examples() -> Vec<ControlEvent> {
         by: "ana".to_owned(),
     }));
     all.extend(webhooks());
+    all.extend(channels());
     all.extend(budgets());
     all.extend(grants());
     all
@@ -91,6 +96,7 @@ fn webhooks() -> [ControlEvent; 4] {
         agent: None,
         allow_private: false,
         after: "AQAAAAcABw".to_owned(),
+        for_people: false,
     };
     let some = Webhook {
         kinds: vec!["finished".to_owned(), "failed".to_owned()],
@@ -104,6 +110,21 @@ fn webhooks() -> [ControlEvent; 4] {
         ControlEvent::WebhookStopped { name: name("office"), reason: "410 Gone".to_owned() },
         ControlEvent::WebhookDeleted { name: name("office"), by: "admin".to_owned() },
     ]
+}
+
+fn channels() -> [ControlEvent; 3] {
+    let set = |channel| ControlEvent::ChannelSet { person: name("ana"), channel, after: "AQAAAAcABw".to_owned() };
+    [
+        set(Channel::Webhook { webhook: name("desk") }),
+        set(Channel::Mail { address: "ana@example.com".to_owned() }),
+        ControlEvent::ChannelRemoved { person: name("ana"), by: "person/ana".to_owned() },
+    ]
+}
+
+/// What came to have fields since: the old lines still read.
+pub(crate) fn added() -> Vec<ControlEvent> {
+    let [ControlEvent::WebhookAdded { name, webhook, by }, ..] = webhooks() else { panic!("a webhook is added first") };
+    vec![ControlEvent::WebhookAdded { name, webhook: Webhook { for_people: true, ..webhook }, by }]
 }
 
 fn grants() -> [ControlEvent; 4] {

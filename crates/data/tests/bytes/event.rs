@@ -15,8 +15,8 @@ use domain::session::Run;
 use serde_json::json;
 
 use crate::part::{
-    AT, approval, call, decided, digest, email, intent, name, plain_intent, plain_principal, plain_verdict, principal,
-    refusal, request, settlement, verdict,
+    AT, approval, call, decided, digest, email, intent, linked_verdict, name, plain_intent, plain_principal,
+    plain_verdict, principal, refusal, request, settlement, verdict,
 };
 
 /// How many kinds there are.
@@ -129,6 +129,7 @@ pub(crate) fn added() -> Vec<Event> {
     let settlement = Settlement::default;
     let each = waits.iter().map(|wait| Event::CallWaits { call: call(), model: false, wait: wait.clone() });
     let mut all: Vec<Event> = each.collect();
+    all.push(Event::ApprovalDecided { verdict: linked_verdict() });
     all.push(Event::SessionStarted {
         principal: plain_principal(),
         key: String::new(),

@@ -66,6 +66,7 @@ fn every_event_is_written_as_it_always_was() {
 #[test]
 fn every_control_event_is_written_as_it_always_was() {
     check(&by_kind("control", "kind", control::examples()));
+    check(&by_kind("control.added", "kind", control::added()));
 }
 
 #[test]
@@ -116,6 +117,7 @@ fn write_missing_files() {
     write_missing(&by_kind("event.budget", "kind", event::of_budgets()));
     write_missing(&by_kind("event.origins", "kind", event::of_origins()));
     write_missing(&by_kind("control", "kind", control::examples()));
+    write_missing(&by_kind("control.added", "kind", control::added()));
     write_missing(&by_kind("mail", "mail", mail::examples()));
     write_missing(&Examples::from([("envelope".to_owned(), part::envelopes())]));
 }

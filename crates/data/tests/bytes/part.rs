@@ -3,7 +3,7 @@
 use data::record::Envelope;
 use domain::approval::Terms;
 use domain::budget::{Amounts, BudgetKey, Hold, Meter, Window};
-use domain::call::{ApprovalRequest, ApprovalVerdict, Binding, Settlement};
+use domain::call::{ApprovalRequest, ApprovalVerdict, Binding, SentLink, Settlement};
 use domain::capability::CapabilityRef;
 use domain::clock::Timestamp;
 use domain::decision::{DecidedAt, Refusal, RefusedBy};
@@ -150,8 +150,14 @@ pub(crate) fn verdict() -> ApprovalVerdict {
         edited: Some(json!({"to": "vendor@example.com", "amount_usd": 418})),
         at: AT,
         shown_at: None,
+        by_link: None,
         signature: "c2lnbmVk".to_owned(),
     }
+}
+
+pub(crate) fn linked_verdict() -> ApprovalVerdict {
+    let link = SentLink { channel: "mail ana@example.com".to_owned(), pos: Pos(17) };
+    ApprovalVerdict { by_link: Some(link), ..verdict() }
 }
 
 pub(crate) fn plain_verdict() -> ApprovalVerdict {

@@ -259,6 +259,7 @@ pub(crate) async fn mail_that_cannot_be_read_is_left_out_and_stays(fixture: Fixt
         edited: Some(edited),
         at: NOW,
         shown_at: None,
+        by_link: None,
         signature: String::new(),
     };
     let deep = Mail { body: MailBody::Verdict { verdict }, ..mail("deep", session(1), 0) };

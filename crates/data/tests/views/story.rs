@@ -186,6 +186,7 @@ impl Story {
                 edited,
                 at: Timestamp(START + 188_000),
                 shown_at: None,
+                by_link: None,
                 signature: "c2lnbmVk".to_owned(),
             },
         }

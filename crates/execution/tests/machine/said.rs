@@ -271,6 +271,7 @@ pub(crate) fn verdict(ordinal: u32, round: u16) -> Mail {
         edited: None,
         at: Timestamp(2),
         shown_at: None,
+        by_link: None,
         signature: "signed".to_owned(),
     };
     mail(&format!("verdict:{approval}"), MailBody::Verdict { verdict })

@@ -11,7 +11,7 @@ pub(crate) async fn alive() -> &'static str {
 }
 
 /// The store answers and takes what is to be written, and nobody asked the server to stop.
-pub(crate) async fn ready(State(app): State<App>) -> ApiResult<&'static str> {
+pub(crate) async fn ready(State(app): State<App>) -> ApiResult<String> {
     if *app.serving.borrow() != Serving::Open {
         return Err(ApiError::stopping());
     }
@@ -19,5 +19,9 @@ pub(crate) async fn ready(State(app): State<App>) -> ApiResult<&'static str> {
     if let Some(outage) = app.log.outage_still().await {
         return Err(ApiError::outage(&outage));
     }
-    Ok("ready\n")
+    // What cannot be told to people keeps nothing from working: it is said, and that is all.
+    let failing = app.webhooks.statuses.failing(app.gate.registry().channels().map(|(_, entry)| entry.pos));
+    let told =
+        format!("\n{failing} of the channels that tell people what waits cannot be reached: `ostler channel list`");
+    Ok(format!("ready{}\n", if failing > 0 { told } else { String::new() }))
 }

@@ -29,7 +29,7 @@ use self::progress::Progress;
 use super::{Body, Id};
 use crate::app::{App, commits};
 use crate::auth::Who;
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 
 /// How long a session is given to take an answer before whoever gave it is told.
 const TAKEN_WITHIN: Duration = Duration::from_secs(2);
@@ -97,7 +97,18 @@ pub(crate) async fn list(State(app): State<App>, _: Who) -> ApiResult<Json<Vec<W
 
 /// Everything that waits, oldest first. A session that cannot be read does not hide the others.
 pub(crate) async fn waiting(app: &App) -> ApiResult<Vec<Waiting>> {
-    let items = app.log.inbox().await?;
+    detailed(app, app.log.inbox().await?).await
+}
+
+/// One request for consent that waits.
+pub(crate) async fn one(app: &App, approval: ApprovalId) -> ApiResult<Waiting> {
+    let mut items = app.log.inbox().await?;
+    items.retain(|item| item.key == InboxKey::Approval { approval });
+    let gone = || ApiError::gone(format!("{approval} waits for nobody any more"), "Nothing is left to do.");
+    detailed(app, items).await?.pop().ok_or_else(gone)
+}
+
+async fn detailed(app: &App, items: Vec<InboxItem>) -> ApiResult<Vec<Waiting>> {
     let sessions: BTreeSet<SessionId> = items.iter().map(|item| item.session).collect();
     let mut traces = BTreeMap::new();
     for session in sessions {
@@ -288,7 +299,14 @@ pub(crate) async fn approve(
         &app,
         &who,
         id,
-        Answer { approved: true, reason: said.reason, edited: said.edited, seen: said.seen, shown_at: said.shown_at },
+        Answer {
+            approved: true,
+            reason: said.reason,
+            edited: said.edited,
+            seen: said.seen,
+            shown_at: said.shown_at,
+            by_link: None,
+        },
     )
     .await
 }
@@ -304,7 +322,14 @@ pub(crate) async fn deny(
         &app,
         &who,
         id,
-        Answer { approved: false, reason: said.reason, edited: said.edited, seen: None, shown_at: said.shown_at },
+        Answer {
+            approved: false,
+            reason: said.reason,
+            edited: said.edited,
+            seen: None,
+            shown_at: said.shown_at,
+            by_link: None,
+        },
     )
     .await
 }

@@ -30,6 +30,8 @@ pub(crate) struct Added {
     agent: Option<Name>,
     #[serde(default)]
     allow_private: bool,
+    #[serde(default)]
+    for_people: bool,
     /// A cursor to begin behind; absent: now.
     #[serde(default)]
     after: Option<String>,
@@ -38,7 +40,11 @@ pub(crate) struct Added {
 /// Adds a receiver. It is called for what happens from now on.
 pub(crate) async fn add(State(app): State<App>, who: Who, Body(added): Body<Added>) -> ApiResult<Json<Value>> {
     who.admin()?;
-    let Added { name, url, secret, kinds, agent, allow_private, after } = added;
+    let Added { name, url, secret, kinds, agent, allow_private, for_people, after } = added;
+    if for_people && !(kinds.is_empty() && agent.is_none()) {
+        let next = "leave out kinds and agent: it is told what waits for the people who choose it";
+        return Err(ApiError::bad("a webhook for people is told of no events", next));
+    }
     if !kinds.is_empty() {
         events::kinds(&kinds.join(","))?;
     }
@@ -46,7 +52,7 @@ pub(crate) async fn add(State(app): State<App>, who: Who, Body(added): Body<Adde
         Some(cursor) => cursor,
         None => events::now(&app).await?,
     };
-    let webhook = Webhook { url, secret, kinds, agent, allow_private, after: after.to_string() };
+    let webhook = Webhook { url, secret, kinds, agent, allow_private, after: after.to_string(), for_people };
     receiver(&app.webhooks.secrets, &webhook).map_err(|why| {
         let how = "make one with `openssl rand -base64 32` and put it into secrets.env of the data directory as";
         let secret = &webhook.secret;
@@ -76,7 +82,7 @@ fn shown(app: &App, name: &Name, entry: &WebhookEntry) -> Value {
     });
     let mut value = json!({
         "name": name, "url": webhook.url, "secret": webhook.secret, "kinds": webhook.kinds, "agent": webhook.agent,
-        "allow_private": webhook.allow_private, "added": entry.at, "by": entry.by, "stopped": entry.stopped,
+        "allow_private": webhook.allow_private, "for_people": webhook.for_people, "added": entry.at, "by": entry.by, "stopped": entry.stopped,
         "lag": lag,
     });
     if let (Value::Object(value), Ok(Value::Object(status))) = (&mut value, serde_json::to_value(&status)) {

@@ -50,7 +50,7 @@ pub(crate) async fn approve(
         &reader,
         id,
         &said.csrf,
-        Answer { approved: true, reason: said.reason, edited, seen: said.seen, shown_at: said.shown },
+        Answer { approved: true, reason: said.reason, edited, seen: said.seen, shown_at: said.shown, by_link: None },
     )
     .await
 }

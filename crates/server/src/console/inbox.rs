@@ -110,6 +110,11 @@ fn answering(stats: &stats::Stats) -> Markup {
 }
 
 fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
+    evidence(waiting, now, &forms(waiting, reader, now))
+}
+
+/// What somebody needs to answer, and the form to do it.
+pub(crate) fn evidence(waiting: &Waiting, now: Timestamp, form: &Markup) -> Markup {
     let in_doubt = waiting.item == "in_doubt";
     html! {
         article.item {
@@ -140,7 +145,7 @@ fn one(waiting: &Waiting, reader: &Reader, now: Timestamp) -> Markup {
                 " · " a href={ "/sessions/" (waiting.session) "#call-" (waiting.call.ordinal) } { "the whole session" }
                 " · " a href={ "/calls/" (waiting.call) } { "explain" } " · " span.id { (waiting.id) }
             }
-            (forms(waiting, reader, now))
+            (form)
         }
     }
 }

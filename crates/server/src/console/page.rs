@@ -65,7 +65,7 @@ pub(super) fn page(reader: &Reader, title: &str, body: &Markup) -> Response {
 }
 
 /// A page for somebody who is not signed in.
-pub(super) fn plain(status: StatusCode, title: &str, body: &Markup) -> Response {
+pub(crate) fn plain(status: StatusCode, title: &str, body: &Markup) -> Response {
     framed(status, title, &html! {}, body)
 }
 

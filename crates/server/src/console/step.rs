@@ -82,7 +82,7 @@ fn consented(consent: &Consent) -> Markup {
             @match (&consent.verdict, &consent.withdrawn) {
                 (Some(verdict), _) => {
                     @if verdict.approved { (mark("good", "approved")) } @else { (mark("bad", "denied")) }
-                    "by " (verdict.person) ", " (instant(verdict.at)) @if !verdict.reason.is_empty() { ": " (verdict.reason) }
+                    "by " (verdict.speaker()) ", " (instant(verdict.at)) @if !verdict.reason.is_empty() { ": " (verdict.reason) }
                     @if let Some(edited) = &verdict.edited { div { (mark("waiting", "arguments edited")) } (arguments(edited)) }
                 }
                 (None, Some(why)) => { (mark("", "withdrawn")) (why) }

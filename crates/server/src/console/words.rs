@@ -53,7 +53,7 @@ pub(super) fn called(key: &str) -> &str {
 }
 
 /// Money.
-pub(super) fn money(micros: i64) -> String {
+pub(crate) fn money(micros: i64) -> String {
     UsdMicros(micros).to_string()
 }
 

@@ -1,4 +1,4 @@
-//! How it goes with each webhook, for the list: in memory, since the log and the store keep what must not be lost.
+//! How it goes with each webhook and channel, for the lists: in memory, since the log and the store keep what must not be lost.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use domain::clock::Timestamp;
 use domain::id::Pos;
 use serde::Serialize;
 
-/// How it goes with one webhook, since this server started.
+/// How it goes with one webhook or channel, since this server started.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Status {
     /// Up to where everything was taken, or is not wanted.
@@ -43,6 +43,12 @@ impl Statuses {
     /// One of them, as it is now.
     pub(crate) fn of(&self, pos: Pos) -> Status {
         self.lock().get(&pos).cloned().unwrap_or_default()
+    }
+
+    /// How many cannot be told at the moment, of those that are recorded there.
+    pub(crate) fn failing(&self, which: impl Iterator<Item = Pos>) -> usize {
+        let statuses = self.lock();
+        which.filter(|pos| statuses.get(pos).is_some_and(|status| status.failed > 0)).count()
     }
 
     pub(super) fn change(&self, pos: Pos, change: impl FnOnce(&mut Status)) {

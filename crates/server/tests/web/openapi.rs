@@ -109,6 +109,7 @@ async fn answers_are_what_the_description_says() {
         ("cost", "/api/cost?by=session".to_owned()),
         ("top", "/api/top".to_owned()),
         ("listWebhooks", "/api/webhooks".to_owned()),
+        ("listChannels", "/api/channels".to_owned()),
         ("verifyAudit", "/api/audit/verify".to_owned()),
         ("listPeople", "/api/people".to_owned()),
         ("listKeys", "/api/keys".to_owned()),

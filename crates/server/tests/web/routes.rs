@@ -34,6 +34,8 @@ async fn only_the_listed_ways_in_are_open() {
             "/healthz",
             "/readyz",
             "/hooks/{agent}/{trigger}",
+            "/answer/{token}",
+            "/answer/{token}",
             "/login",
             "/login",
             "/static/style.css",
@@ -53,6 +55,8 @@ async fn every_way_in_is_refused_without_a_key_but_for_those_that_are_open() {
             (true, false, "POST") => assert_eq!(reply.refusal(), "401 bad_signature", "{method} {path}"),
             // Signing in without a code is refused by the page itself.
             (true, _, "POST") => assert_eq!(reply.status, 403, "{method} {path}: {reply:?}"),
+            // What is no link is told so, whoever looks.
+            (true, true, _) if path.starts_with("/answer/") => assert_eq!(reply.status, 403, "{path}: {reply:?}"),
             (true, ..) => assert_eq!(reply.status, 200, "{method} {path}: {reply:?}"),
             (false, true, "GET") => assert!(signs_in, "{method} {path}: {reply:?}"),
             (false, true, _) => assert_eq!(reply.status, 401, "{method} {path}: {reply:?}"),
@@ -121,7 +125,7 @@ async fn looking_changes_nothing() {
         (item["session"].as_str().unwrap(), item["call"].as_str().unwrap(), item["id"].as_str().unwrap());
     let before = counted(&stage).await;
     assert!(before.contains("ostler_commits_total{shard=\"0\"}"), "{before}");
-    let looks = |path: &str| !path.ends_with("/stream") && !path.starts_with("/v1/");
+    let looks = |path: &str| !path.ends_with("/stream") && !path.starts_with("/v1/") && !path.starts_with("/answer/");
     for route in ROUTES.iter().filter(|route| route.method() == "GET" && looks(route.path())) {
         let path = match route.path() {
             sessions if sessions.contains("/sessions/{id}") => sessions.replace("{id}", session),

@@ -207,6 +207,7 @@ pub(crate) fn config_of(dir: &TempDir) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
         secrets: Secrets([("OFFICE_SECRET".to_owned(), SECRET.to_owned())].into()),
+        mail: None,
         host: config::host(),
         scripted_pace: Duration::ZERO,
         drain: Duration::from_millis(100),

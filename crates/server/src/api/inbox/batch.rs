@@ -54,7 +54,7 @@ pub(crate) async fn all(app: &App, who: &Who, answers: Answers) -> Vec<Outcome> 
     let mut outcomes = Vec::new();
     for (id, seen) in ids.into_iter().take(AT_ONCE) {
         let seen = seen.filter(|_| approved);
-        let said = Answer { approved, reason: reason.clone(), edited: None, seen, shown_at };
+        let said = Answer { approved, reason: reason.clone(), edited: None, seen, shown_at, by_link: None };
         let error = answer(app, who, id, said).await.err();
         let error = error.map(|error| format!("{}; {}", error.reason(), error.next()));
         outcomes.push(Outcome { id, done: error.is_none(), error });
