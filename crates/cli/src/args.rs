@@ -24,7 +24,7 @@ pub(crate) use options::{
     AddWebhook, Audit, Bench, Calls, Demo, Events, Freeze, Heavy, InboxView, Key, KeyKind, Person, Run, Say, Send,
     Shadow, Up, Webhook, What,
 };
-pub(crate) use policy::{Explain, Policy};
+pub(crate) use policy::{Explain, Policy, Replay, Swap};
 pub(crate) use word::{By, Since};
 
 /// Runs AI agents as suspendable processes, under identity, policy, budget and approval.
@@ -158,6 +158,9 @@ pub(crate) enum Command {
         /// The call, as `trace` prints it: a session, a dot and a number.
         call: String,
     },
+    /// Ask again about what sessions did, with one thing changed: which decisions would be others. Nothing is sent.
+    #[command(after_help = examples::REPLAY)]
+    Replay(Replay),
     /// Print what happens, as it happens: the event feed.
     #[command(after_help = examples::EVENTS)]
     Events(Events),

@@ -18,6 +18,7 @@ pub(crate) mod onboard;
 pub(crate) mod people;
 pub(crate) mod policy;
 pub(crate) mod ps;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod shadow;
 pub(crate) mod stop;

@@ -78,6 +78,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Audit(args::Audit::Verify) => commands::audit::verify(&global).await,
         Command::Person(person) => commands::people::person(&global, person).await,
         Command::Key(key) => commands::people::key(&global, key).await,
+        Command::Replay(replay) => commands::replay::replay(&global, &replay).await,
         Command::Shadow(shadow) => commands::shadow::shadow(&global, shadow).await,
         Command::Onboard(onboard) => commands::onboard::onboard(&global, onboard).await,
         Command::Login { person } => commands::people::login(&global, &person).await,

@@ -129,7 +129,8 @@ fn outcomes(gate: &Gate, registry: &Registry, resources: &[Applied], changes: &[
     each.collect()
 }
 
-fn applied(descriptor: &Descriptor) -> Applied {
+/// A descriptor as it is recorded.
+pub(crate) fn applied(descriptor: &Descriptor) -> Applied {
     let canonical = descriptor.canonical();
     let (kind, name) = (descriptor.kind(), descriptor.name().clone());
     Applied { kind, name, revision: Digest::of_json(&canonical), descriptor: canonical }

@@ -138,9 +138,12 @@ pub fn limits(name: &Name, grant: &StandingGrant) -> Vec<Limit> {
     all.into_iter().flatten().collect()
 }
 
+/// What the name of a grant is behind, where a decision was made under it.
+pub(crate) const RULE_OF_GRANTS: &str = "standing-grant/";
+
 /// How a decision names the grant that it was made under.
 pub(crate) fn rule(name: &Name) -> String {
-    format!("standing-grant/{name}")
+    format!("{RULE_OF_GRANTS}{name}")
 }
 
 impl Gate {

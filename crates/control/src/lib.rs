@@ -26,6 +26,7 @@ pub mod policy;
 pub mod provenance;
 pub mod readiness;
 pub mod registry;
+pub mod replay;
 pub mod schedules;
 pub mod start;
 pub mod thaw;

@@ -44,7 +44,7 @@ use document::{Document, Duty, Rule};
 use slice::{Outcome, Parts, Slice, Wish};
 use slices::{Key, Made, Of};
 
-pub use moment::{Moment, Using};
+pub use moment::{Moment, Spent, Using};
 
 /// What one revision of a descriptor allows.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,6 +151,11 @@ impl<'a> InForce<'a> {
         let both = [self.started_under, self.current].into_iter();
         let all: BTreeSet<Effect> = both.flat_map(|entry| entry.rules.consent_on_effect.iter().copied()).collect();
         all.into_iter().collect()
+    }
+
+    /// What its own revision lists.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &'a CapabilityRef> {
+        self.started_under.rules.tools.iter()
     }
 
     /// Whether both revisions list this.

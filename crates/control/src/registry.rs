@@ -209,6 +209,11 @@ impl Registry {
         self.revisions.get(&(agent.clone(), revision))
     }
 
+    /// All revisions that agents ever had.
+    pub fn revisions(&self) -> impl Iterator<Item = (&Name, &AgentEntry)> {
+        self.revisions.iter().map(|((name, _), entry)| (name, entry))
+    }
+
     /// A capability.
     pub fn capability(&self, name: &Name) -> Option<&Entry<Capability>> {
         self.capabilities.get(name)

@@ -70,7 +70,7 @@ fn fold_on<H>(mut session: Option<Session>, id: SessionId, records: Vec<Record<H
     session
 }
 
-fn begin(id: SessionId, event: &Event, at: Timestamp) -> Option<Session> {
+pub(crate) fn begin(id: SessionId, event: &Event, at: Timestamp) -> Option<Session> {
     match event {
         Event::SessionStarted { principal, key, trace, case, partition, attached } => {
             let (principal, key, case, partition) = (principal.clone(), key.clone(), case.clone(), partition.clone());

@@ -14,6 +14,7 @@ pub(crate) mod inbox;
 pub(crate) mod messages;
 pub(crate) mod people;
 pub(crate) mod policies;
+pub(crate) mod replay;
 pub(crate) mod resources;
 pub(crate) mod results;
 pub(crate) mod sessions;

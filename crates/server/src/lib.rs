@@ -16,6 +16,7 @@ mod mcp;
 mod metrics;
 mod notify;
 pub mod rehearse;
+mod replay;
 pub mod routes;
 mod schedules;
 mod stream;

@@ -111,6 +111,7 @@ pub const ROUTES: &[Route] = &[
     get("/api/policies", |at| on(at, api::policies::schema)),
     get("/api/policies/{agent}", |at| on(at, api::policies::in_force)),
     post("/api/policies/ask", |at| on(at, api::policies::ask)),
+    post("/api/replay", |at| on(at, api::replay::replay)),
     get("/api/budgets", |at| on(at, api::budget::show)),
     get("/api/budgets/proof", |at| on(at, api::budget::proof)),
     post("/api/budgets/set", |at| on(at, api::budget::set)),

@@ -98,6 +98,12 @@ Examples:
   ostler explain ses_7118b9dzpa41qsdez6a7967f91.5
   ostler explain 7f91.5 -o json";
 
+pub(super) const REPLAY: &str = "\
+Examples:
+  ostler replay --agent dunning-clerk --since 7d --with policy=house.yaml
+  ostler replay 7f91 8a02 --with revision=dunning-clerk.yaml
+  ostler replay --agent dunning-clerk --with revision=528cbde23036 -o json";
+
 pub(super) const EVENTS: &str = "\
 Examples:
   ostler events                        everything that happened, from the beginning

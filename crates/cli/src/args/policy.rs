@@ -1,9 +1,12 @@
-//! `policy`: what it is called with.
+//! `policy` and `replay`: what they are called with.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use domain::id::Name;
+
+use super::word::Since;
 
 /// What is done with policies.
 #[derive(Debug, Subcommand)]
@@ -27,12 +30,48 @@ pub(crate) enum Policy {
     Explain(Explain),
 }
 
+/// Which sessions, and what is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Sessions, or unmistakable endings of their ids; none: those of --agent and --since, the latest 2000.
+    pub sessions: Vec<String>,
+    /// Those of this agent.
+    #[arg(long, conflicts_with = "sessions")]
+    pub agent: Option<Name>,
+    /// Those in which something happened since: 24h, 7d or 2026-11-01.
+    #[arg(long, conflicts_with = "sessions", required_unless_present_any = ["sessions", "agent"])]
+    pub since: Option<Since>,
+    /// The one thing that is changed: policy=FILE|DIR, or revision=HASH|FILE of an agent.
+    #[arg(long, value_name = "WHAT=VALUE")]
+    pub with: Swap,
+}
+
+/// What is changed.
+#[derive(Debug, Clone)]
+pub(crate) enum Swap {
+    /// Policies, as they stand in files.
+    Policy(PathBuf),
+    /// Another revision of an agent: the beginning of its hash, or a file.
+    Revision(String),
+}
+
+impl FromStr for Swap {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some(("policy", file)) if !file.is_empty() => Ok(Swap::Policy(file.into())),
+            Some(("revision", which)) if !which.is_empty() => Ok(Swap::Revision(which.to_owned())),
+            Some(_) | None => Err("write policy=FILE or revision=HASH".to_owned()),
+        }
+    }
+}
+
 /// One call.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// Whose.
     pub agent: Name,
-    /// Of which tool.
+    /// Of which tool: `email-draft`, or `internal://remember` for one of the runtime's own.
     pub tool: String,
     /// Its arguments, as JSON.
     #[arg(default_value = "{}")]

@@ -22,6 +22,7 @@ mod mail;
 mod mcp;
 mod onboard;
 mod postgres;
+mod replay;
 #[path = "../../../data/tests/support/postgres.rs"]
 mod server;
 mod shadow;

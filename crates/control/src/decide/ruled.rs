@@ -9,13 +9,14 @@ use domain::id::Name;
 use super::{Query, Scene, Want, need};
 use crate::budget::limits_of_agent;
 use crate::consent::{Consent, Obligation, consent};
-use crate::policy::{self, Defined, InForce, Moment, Ruled, Using, Whose};
+use crate::policy::{self, Defined, InForce, Moment, Ruled, Spent, Using, Whose};
 
 /// What the rules say.
 pub(super) fn ruled(scene: &Scene<'_>, query: &Query<'_>, in_force: &InForce<'_>) -> Ruled {
     let (registry, agent) = (scene.registry, &query.principal.link.agent);
     let whose = Whose { registry, agent, in_force };
-    let mut moment = moment(scene, query, in_force);
+    let spent = || spent_today(scene, agent);
+    let mut moment = moment(scene, query, (in_force, Spent::Books(&spent)));
     match &query.want {
         Want::Model { provider, model, .. } => policy::rule_model(&whose, &moment, (provider, model)),
         Want::Capability { capability, effect, arguments, schema_hash, input_schema, value_usd_micros, .. } => {
@@ -32,7 +33,11 @@ pub(super) fn ruled(scene: &Scene<'_>, query: &Query<'_>, in_force: &InForce<'_>
     }
 }
 
-fn moment<'a>(scene: &'a Scene<'_>, query: &'a Query<'_>, in_force: &InForce<'_>) -> Moment<'a> {
+fn moment<'a>(
+    scene: &'a Scene<'_>,
+    query: &'a Query<'_>,
+    (in_force, spent_today): (&InForce<'_>, Spent<'a>),
+) -> Moment<'a> {
     let principal = query.principal;
     let on_behalf_of = principal.on_behalf_of.as_ref();
     let person = on_behalf_of.and_then(|person| scene.registry.person(person));
@@ -43,7 +48,7 @@ fn moment<'a>(scene: &'a Scene<'_>, query: &'a Query<'_>, in_force: &InForce<'_>
         depth: principal.parents.len(),
         on_behalf_of,
         groups: person.map_or(&[][..], |person| &person.groups),
-        spent_today: spent_today(scene, &principal.link.agent),
+        spent_today,
         provenance: match &query.want {
             Want::Capability { provenance, .. } => provenance.cloned(),
             Want::Model { .. } => None,

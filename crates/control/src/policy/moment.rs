@@ -29,12 +29,39 @@ pub struct Moment<'a> {
     pub on_behalf_of: Option<&'a Name>,
     /// The groups of that person.
     pub groups: &'a [Name],
-    /// What the agent spent today, in micro-dollars; `None`: nobody counts it.
-    pub spent_today: Option<i64>,
+    /// What the agent spent today, in micro-dollars.
+    pub spent_today: Spent<'a>,
     /// Where its arguments come from; `None`: nobody knows, and everything is the model's own, after untrusted text.
     pub provenance: Option<Provenance>,
     /// The use of a capability; `None`: a model is asked.
     pub using: Option<Using<'a>>,
+}
+
+/// What an agent spent today, in micro-dollars; `None`: nobody counts it.
+#[derive(Clone, Copy)]
+pub enum Spent<'a> {
+    /// So much.
+    Known(Option<i64>),
+    /// What the books say: they are looked into where a rule reads it, and not before.
+    Books(&'a dyn Fn() -> Option<i64>),
+}
+
+impl Spent<'_> {
+    fn look(&self) -> Option<i64> {
+        match self {
+            Spent::Known(spent) => *spent,
+            Spent::Books(look) => look(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Spent<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Spent::Known(spent) => f.debug_tuple("Known").field(spent).finish(),
+            Spent::Books(_) => f.write_str("Books"),
+        }
+    }
 }
 
 /// The use of a capability.
@@ -125,7 +152,8 @@ pub(crate) fn context(moment: &Moment<'_>, input: &Fields, reads: &Reads) -> Res
     put("on_behalf_of", &|| Ok(moment.on_behalf_of.map(|person| text(person.as_str()))))?;
     put("on_behalf_of_groups", &|| Ok(Some(texts(moment.groups.iter().map(Name::as_str)))))?;
     put("spent_today_usd_micros", &|| {
-        let spent = moment.spent_today.ok_or("nobody counts what the agent spends a day (budgets.usd_per_day)")?;
+        let spent =
+            moment.spent_today.look().ok_or("nobody counts what the agent spends a day (budgets.usd_per_day)")?;
         Ok(Some(Value::new_long(spent)))
     })?;
     put("labels", &|| {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::check::Definitions;
 use super::show::{Told, told};
-use super::{Defined, InForce, Moment, Ruled, Ruling, Using, Whose, document, rule};
+use super::{Defined, InForce, Moment, Ruled, Ruling, Spent, Using, Whose, document, rule};
 use crate::error::ControlError;
 use crate::registry::Registry;
 
@@ -72,6 +72,18 @@ pub enum Decision {
     Deny,
 }
 
+impl Decision {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Decision::Allow => "allow",
+            Decision::Ask => "ask",
+            Decision::Record => "record",
+            Decision::Deny => "deny",
+        }
+    }
+}
+
 /// What the rules would say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
@@ -95,9 +107,18 @@ pub struct Answer {
     pub would: Vec<String>,
 }
 
-struct Supposed<'a> {
+/// Under which rules a call is supposed, and when.
+pub(crate) struct Circumstance<'a> {
+    pub(crate) in_force: InForce<'a>,
+    pub(crate) now: Timestamp,
+    /// What the agent spent that day, in micro-dollars; `None`: nobody knows.
+    pub(crate) spent_today: Option<i64>,
+}
+
+/// A call that is supposed, with everything that the rules may read of it.
+pub(crate) struct Supposed<'a> {
     registry: &'a Registry,
-    in_force: InForce<'a>,
+    under: Circumstance<'a>,
     case: &'a Case,
     capability: CapabilityRef,
     effect: Effect,
@@ -105,7 +126,10 @@ struct Supposed<'a> {
     schema: Arc<Value>,
     arguments: Value,
     value: Option<i64>,
-    now: Timestamp,
+}
+
+fn not_found<T>(reason: String, next: &str) -> Result<T, ControlError> {
+    Err(ControlError::NotFound { reason, next: next.to_owned() })
 }
 
 /// What the rules would say to a call.
@@ -118,31 +142,30 @@ pub fn ask(
     case: &Case,
     now: Timestamp,
 ) -> Result<Answer, ControlError> {
-    let supposed = supposed(registry, definitions, case, now)?;
-    let ruled = supposed.ruled(&supposed.moment());
-    let mut answer = answer(&ruled);
-    answer.rules = supposed.told(&ruled);
-    answer.because = supposed.because(&answer.rules);
-    answer.would = match answer.decision {
-        Decision::Allow => Vec::new(),
-        Decision::Ask | Decision::Record | Decision::Deny => supposed.would(&answer),
-    };
-    Ok(answer)
-}
-
-fn supposed<'a>(
-    registry: &'a Registry,
-    definitions: &Definitions,
-    case: &'a Case,
-    now: Timestamp,
-) -> Result<Supposed<'a>, ControlError> {
-    let not_found = |reason: String, next: &str| Err(ControlError::NotFound { reason, next: next.to_owned() });
     let Some(in_force) = InForce::newest(registry, &case.agent) else {
         return not_found(
             format!("There is no agent named {}.", case.agent),
             "List what there is: `ostler get agents`.",
         );
     };
+    let now = match case.at.as_ref().map(|at| at.parse::<Timestamp>()).transpose() {
+        Ok(at) => at.unwrap_or(now),
+        Err(error) => {
+            let next = "Such as 2026-12-01T09:00Z.".to_owned();
+            return Err(ControlError::Invalid { reason: format!("{error}."), next });
+        }
+    };
+    let spent_today = UsdMicros::from_dollars(case.spent_today_usd).map(|usd| usd.0);
+    Ok(suppose(registry, definitions, case, Circumstance { in_force, now, spent_today })?.explained())
+}
+
+/// A call, under these circumstances.
+pub(crate) fn suppose<'a>(
+    registry: &'a Registry,
+    definitions: &Definitions,
+    case: &'a Case,
+    under: Circumstance<'a>,
+) -> Result<Supposed<'a>, ControlError> {
     let capability = match (case.tool.parse::<CapabilityRef>(), case.tool.parse::<Name>()) {
         (Ok(capability), _) => capability,
         (Err(_), Ok(name)) => CapabilityRef::External(name),
@@ -156,13 +179,6 @@ fn supposed<'a>(
             (spec.map_or(Effect::Irreversible, |spec| spec.effect), spec)
         }
     };
-    let now = match case.at.as_ref().map(|at| at.parse::<Timestamp>()).transpose() {
-        Ok(at) => at.unwrap_or(now),
-        Err(error) => {
-            let next = "Such as 2026-12-01T09:00Z.".to_owned();
-            return Err(ControlError::Invalid { reason: format!("{error}."), next });
-        }
-    };
     let arguments = Value::Object(case.input.clone());
     let schema = definitions.get(&capability).cloned();
     let schema = schema.unwrap_or_else(|| Arc::new(looks(&arguments)));
@@ -170,7 +186,7 @@ fn supposed<'a>(
         Some(usd) => UsdMicros::from_dollars(usd).map(|usd| usd.0),
         None => spec.and_then(|spec| spec.value_of(&arguments)).map(|usd| usd.0),
     };
-    Ok(Supposed { registry, in_force, case, capability, effect, spec, schema, arguments, value, now })
+    Ok(Supposed { registry, under, case, capability, effect, spec, schema, arguments, value })
 }
 
 /// The types of arguments whose definition nobody has: as they look here.
@@ -195,7 +211,8 @@ fn looks(value: &Value) -> Value {
     }
 }
 
-fn answer(ruled: &Ruled) -> Answer {
+/// What rules say, without their texts.
+pub(crate) fn answer(ruled: &Ruled) -> Answer {
     let (decision, reason, next, of) = match &ruled.ruling {
         Ruling::Allow => (Decision::Allow, "It may go.".to_owned(), String::new(), None),
         Ruling::Record => {
@@ -214,24 +231,43 @@ fn answer(ruled: &Ruled) -> Answer {
 }
 
 impl Supposed<'_> {
+    /// What the rules say, which, why, and what would let it pass.
+    pub(crate) fn explained(&self) -> Answer {
+        let mut answer = self.answered();
+        answer.because = self.because(&answer.rules);
+        answer.would = match answer.decision {
+            Decision::Allow => Vec::new(),
+            Decision::Ask | Decision::Record | Decision::Deny => self.would(&answer),
+        };
+        answer
+    }
+
+    /// What the rules say, and which.
+    pub(crate) fn answered(&self) -> Answer {
+        let ruled = self.ruled(&self.moment());
+        let mut answer = answer(&ruled);
+        answer.rules = self.told(&ruled);
+        answer
+    }
+
     fn whose(&self) -> Whose<'_> {
-        Whose { registry: self.registry, agent: &self.case.agent, in_force: &self.in_force }
+        Whose { registry: self.registry, agent: &self.case.agent, in_force: &self.under.in_force }
     }
 
     fn moment(&self) -> Moment<'_> {
-        let autonomy = self.case.autonomy.unwrap_or(self.in_force.autonomy);
+        let autonomy = self.case.autonomy.unwrap_or(self.under.in_force.autonomy);
         let on_behalf_of = self.case.on_behalf_of.as_ref();
         let person = on_behalf_of.and_then(|person| self.registry.person(person));
         let (arguments, approvers) = (&self.arguments, self.case.approved_by.clone());
         let (capability, effect, value, spec) = (&self.capability, self.effect, self.value, self.spec);
         Moment {
-            now: self.now,
+            now: self.under.now,
             autonomy,
             mode: if autonomy == Autonomy::Shadow { Mode::Shadow } else { Mode::Live },
             depth: self.case.depth,
             on_behalf_of,
             groups: person.map_or(&[][..], |person| &person.groups),
-            spent_today: UsdMicros::from_dollars(self.case.spent_today_usd).map(|usd| usd.0),
+            spent_today: Spent::Known(self.under.spent_today),
             provenance: Some(self.case.provenance.clone()),
             using: Some(Using { capability, effect, arguments, value, approvers, spec }),
         }
@@ -280,10 +316,10 @@ impl Supposed<'_> {
             ("value_usd_micros", value.clone()),
             ("value_known", json!(self.value.is_some())),
             ("effect", json!(self.effect.to_string())),
-            ("now", json!(self.now.to_string())),
+            ("now", json!(self.under.now.to_string())),
             ("depth", json!(self.case.depth)),
             ("on_behalf_of", json!(self.case.on_behalf_of)),
-            ("spent_today_usd_micros", json!(self.case.spent_today_usd)),
+            ("spent_today_usd_micros", json!(self.under.spent_today.map(|spent| UsdMicros(spent).to_string()))),
             ("tainted", json!(known.tainted)),
             ("unvouched", json!(known.unvouched)),
             ("labels", json!(known.labels)),
@@ -306,6 +342,7 @@ impl Supposed<'_> {
             let who = if people == 1 { format!("one of {by}") } else { format!("{people} of {by}") };
             would.push(format!("with the consent of {who}"));
         }
+        would.extend(self.where_told(answer));
         would.extend(self.with_less());
         let moment = self.moment();
         let tries = [
@@ -326,6 +363,15 @@ impl Supposed<'_> {
         would.extend(passes.map(|(how, _)| how.to_owned()));
         would.extend(self.at_other_hours());
         would
+    }
+
+    /// What must hold of its arguments, where nothing else is in its way.
+    fn where_told(&self, answer: &Answer) -> Option<String> {
+        let all = self.rules();
+        let of = |told: &Told| all.iter().find(|rule| rule.id == told.id).and_then(|rule| rule.clause());
+        let clauses: Vec<_> = answer.rules.iter().map(of).collect::<Option<_>>()?;
+        let clauses: Vec<String> = clauses.iter().map(|clause| format!("`{clause}`")).collect();
+        (!clauses.is_empty()).then(|| format!("with arguments of which {} is true", clauses.join(" and ")))
     }
 
     fn untainted(&self) -> Provenance {
@@ -357,7 +403,8 @@ impl Supposed<'_> {
     /// The hours of the same day at which it would pass.
     fn at_other_hours(&self) -> Option<String> {
         const HOUR: i64 = 3_600_000;
-        let midnight = self.now.0 - self.now.0.rem_euclid(24 * HOUR);
+        let now = self.under.now;
+        let midnight = now.0 - now.0.rem_euclid(24 * HOUR);
         let passes = |hour: i64| {
             let moment = Moment { now: Timestamp(midnight + hour * HOUR), ..self.moment() };
             self.decides(&moment) == Decision::Allow

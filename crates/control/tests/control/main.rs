@@ -6,6 +6,7 @@ mod answers;
 mod autonomy;
 #[cfg(test)]
 mod budget;
+#[cfg(test)]
 mod cedar;
 #[cfg(test)]
 mod consent;
@@ -23,6 +24,7 @@ mod house;
 mod identity;
 #[cfg(test)]
 mod narrowed;
+#[cfg(test)]
 mod origins;
 #[cfg(test)]
 mod quorum;
@@ -30,6 +32,8 @@ mod quorum;
 mod readiness;
 #[cfg(test)]
 mod registry;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod stopping;
 #[cfg(test)]

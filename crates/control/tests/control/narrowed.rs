@@ -1,7 +1,7 @@
 //! What a descriptor says beside a tool: `when` of its arguments, `per_hour` of its use.
 
 use control::Verdict;
-use control::policy::{check, show};
+use control::policy::{check, show, suppose};
 use domain::budget::{Amounts, BudgetKey, Meter, Subject, Window};
 use domain::decision::{Refusal, RefusedBy, WaitFor};
 use domain::expression::Expression;
@@ -156,6 +156,19 @@ fn pieces(next: &mut impl FnMut(usize) -> usize) -> Value {
         }
     }
     arguments
+}
+
+#[test]
+fn a_supposed_call_says_which_clauses_would_have_to_be_true() {
+    let world = saying("when: args.to.endsWith('.example')");
+    let input = json!({"to": "a@globex.test", "amount_usd": 50});
+    let case = json!({"agent": "reconciliation-finance", "tool": "email-draft", "input": input});
+    let case: suppose::Case = serde_json::from_value(case).unwrap();
+    let answer = suppose::ask(&world.registry, &check::Definitions::new(), &case, world.now).unwrap();
+    assert_eq!(answer.decision, suppose::Decision::Deny);
+    assert_eq!(answer.rules.iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["tool-when.email-draft"]);
+    assert_eq!(answer.would, ["with arguments of which `args.to.endsWith('.example')` is true"]);
+    assert_eq!(answer.because["input.to"], "a@globex.test");
 }
 
 /// Clauses made of pieces, over arguments made of pieces: the gate lets through exactly what the clause is true of.

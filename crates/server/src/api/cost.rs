@@ -27,10 +27,14 @@ pub(crate) struct Which {
 pub(crate) async fn cost(State(app): State<App>, _: Who, Params(which): Params<Which>) -> ApiResult<Json<Cost>> {
     let by: By =
         which.by.as_deref().unwrap_or("agent").parse().map_err(|error: String| ApiError::bad(error, "say by=agent"))?;
-    let back = which.since.as_deref().unwrap_or("24h");
-    let since = since(app.clock.now(), back)
-        .ok_or_else(|| ApiError::bad(format!("{back:?} is no length of time and no day"), "write 24h or 2026-11-01"))?;
+    let since = instant(&app, which.since.as_deref().unwrap_or("24h"))?;
     Ok(Json(spent(&app, by, since).await?))
+}
+
+/// The instant that a length of time back from now, or a day, stands for.
+pub(crate) fn instant(app: &App, back: &str) -> ApiResult<Timestamp> {
+    since(app.clock.now(), back)
+        .ok_or_else(|| ApiError::bad(format!("{back:?} is no length of time and no day"), "write 24h or 2026-11-01"))
 }
 
 /// What was spent since an instant.

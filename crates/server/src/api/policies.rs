@@ -3,13 +3,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use control::apply;
 use control::policy::{check, show, suppose};
 use domain::id::Name;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::resources::{File, parse_all};
+use super::resources::{File, fit, parse_all};
 use super::{Body, Segments};
 use crate::app::App;
 use crate::auth::Who;
@@ -54,8 +53,8 @@ pub(crate) async fn ask(State(app): State<App>, _: Who, Body(asked): Body<Cases>
         let next = "ask in parts";
         return Err(ApiError::bad(format!("{} calls; at most {MAX_CASES} at once", cases.len()), next));
     }
-    let registry = apply::preview(&app.gate, &parse_all(&files)?)?;
-    let definitions = app.gateway.definitions(&registry).await;
+    let descriptors = parse_all(&files)?;
+    let (registry, definitions) = fit(&app, &files, &descriptors).await?;
     let now = app.clock.now();
     let each = cases.iter().map(|case| suppose::ask(&registry, &definitions, case, now));
     Ok(Json(json!({ "answers": each.collect::<Result<Vec<_>, _>>()? })))

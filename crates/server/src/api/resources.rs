@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use control::apply;
 use control::error::ControlError;
-use control::policy::check::Wrong;
+use control::policy::check::{self, Definitions, Wrong};
 use control::readiness::Condition;
 use control::registry::{AgentEntry, Entry, Registry};
 use domain::control::{Kind, Scope};
@@ -54,17 +54,32 @@ pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Fi
     match apply::apply(&app.gate, &who.0, descriptors, files.dry_run).await {
         Ok(applied) => Ok(Json(json!({ "applied": applied }))),
         Err(ControlError::Policies(wrong)) => {
-            Err(unfit(wrong.iter().map(|one| misfit(&files, &policies, one)).collect()))
+            Err(unfit(wrong.iter().map(|one| misfit(&files.files, &policies, one)).collect()))
         }
         Err(error) => Err(error.into()),
     }
 }
 
+/// What there would be with these descriptors in place, and what tools take then.
+///
+/// # Errors
+/// Where policies among them could not be applied: everything that is wrong with them.
+pub(crate) async fn fit(app: &App, files: &[File], descriptors: &[Descriptor]) -> ApiResult<(Registry, Definitions)> {
+    let next = apply::preview(&app.gate, descriptors)?;
+    let definitions = app.gateway.definitions(&next).await;
+    let policies: Vec<Policy> = apply::policies(descriptors).cloned().collect();
+    let wrong: Vec<Wrong> = policies.iter().flat_map(|policy| check::policy(&next, &definitions, policy)).collect();
+    if wrong.is_empty() {
+        return Ok((next, definitions));
+    }
+    Err(unfit(wrong.iter().map(|one| misfit(files, &policies, one)).collect()))
+}
+
 /// What is wrong with a policy, where its person wrote it.
-fn misfit(files: &Files, policies: &[Policy], Wrong { policy, finding }: &Wrong) -> Value {
+fn misfit(files: &[File], policies: &[Policy], Wrong { policy, finding }: &Wrong) -> Value {
     let said = (finding.message.clone(), finding.help.clone());
     let found = policies.iter().find(|one| one.metadata.name == *policy).and_then(|one| {
-        let sources = files.files.iter().filter_map(|File { path, text, attachments }| {
+        let sources = files.iter().filter_map(|File { path, text, attachments }| {
             PolicySource::find((path, text), one, &|path| attachments.get(path).cloned())
         });
         sources.into_iter().next().map(|source| (source, &one.spec.cedar))
