@@ -114,7 +114,7 @@ fn decisions(cedar: &str, calls: usize) -> (f64, f64) {
     let registry = registry(cedar);
     let agent: Name = "clerk".parse().expect("a name");
     let revision = registry.agent(&agent).expect("applied").revision;
-    let link = Link { agent, revision, session: SessionId::from_u128(7) };
+    let link = Link { agent, revision, session: SessionId::from_u128(7), call: None };
     let owner = "finance".parse().expect("a name");
     let principal = Principal { link, owner, on_behalf_of: None, parents: Vec::new(), autonomy: Autonomy::Autonomous };
     let checks = Checks { price: Arc::new(|_, _| Ok(())), pin: Arc::new(|_, _, _| Ok(())), secret: Arc::new(|_| true) };

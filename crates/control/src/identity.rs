@@ -90,7 +90,7 @@ pub(crate) fn must_be_person_of<'a>(caller: &'a Caller, group: &Name, what: &str
 
 /// Whether everyone in a principal's chain still exists.
 pub fn stands(registry: &Registry, principal: &Principal) -> Result<(), Refusal> {
-    for Link { agent, revision, .. } in principal.parents.iter().chain([&principal.link]) {
+    for Link { agent, revision, .. } in principal.chain() {
         if registry.agent(agent).is_none() {
             return Err(refused(
                 format!("The agent {agent} does not exist any more."),
@@ -127,8 +127,8 @@ impl fmt::Display for Frozen {
 /// What of a principal's chain is frozen, if anything is: everything, its person, or an agent, revision or session.
 pub fn frozen(registry: &Registry, principal: &Principal) -> Option<Frozen> {
     let person = principal.on_behalf_of.iter().map(|person| Scope::Person { person: person.clone() });
-    let links = principal.parents.iter().chain([&principal.link]).flat_map(|link| {
-        let Link { agent, revision, session } = link.clone();
+    let links = principal.chain().flat_map(|link| {
+        let Link { agent, revision, session, .. } = link.clone();
         [Scope::Agent { agent }, Scope::Revision { revision }, Scope::Session { session }]
     });
     let mut scopes = std::iter::once(Scope::All).chain(person).chain(links);

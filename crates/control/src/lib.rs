@@ -14,6 +14,7 @@ pub mod channels;
 pub mod compare;
 pub mod consent;
 pub mod decide;
+pub mod delegate;
 pub mod dispatch;
 pub mod error;
 pub mod gate;

@@ -38,6 +38,7 @@ use domain::principal::{Autonomy, Principal};
 
 use crate::budget::Caps;
 use crate::consent::Obligation;
+use crate::delegate::Leave;
 use crate::registry::{AgentEntry, Registry};
 use compile::Terms;
 use document::{Document, Duty, Rule};
@@ -99,8 +100,10 @@ impl Rules {
 pub struct InForce<'a> {
     started_under: &'a AgentEntry,
     current: &'a AgentEntry,
-    /// The least of what the session started with and what both revisions allow now.
+    /// The least of what the session started with and what both revisions allow now, of everybody above it, too.
     pub autonomy: Autonomy,
+    /// What it has of those, where somebody delegated to it.
+    leave: Option<Arc<Leave>>,
 }
 
 impl<'a> InForce<'a> {
@@ -108,17 +111,20 @@ impl<'a> InForce<'a> {
     pub fn of(registry: &'a Registry, principal: &Principal) -> Option<Self> {
         let (agent, started) = (&principal.link.agent, principal.link.revision);
         let current = registry.agent(agent)?;
-        let autonomy = [principal.autonomy, registry.autonomy(agent, started)?]
-            .into_iter()
-            .fold(registry.autonomy(agent, current.revision)?, lesser);
-        Some(InForce { started_under: registry.revision(agent, started)?, current, autonomy })
+        let mut autonomy = principal.autonomy;
+        for link in principal.chain() {
+            let now = registry.autonomy(&link.agent, registry.agent(&link.agent)?.revision)?;
+            autonomy = lesser(autonomy, lesser(registry.autonomy(&link.agent, link.revision)?, now));
+        }
+        let leave = Leave::of(registry, principal).map(Arc::new);
+        Some(InForce { started_under: registry.revision(agent, started)?, current, autonomy, leave })
     }
 
     /// The rules for a session that would start now.
     pub(crate) fn newest(registry: &'a Registry, agent: &Name) -> Option<Self> {
         let current = registry.agent(agent)?;
         let autonomy = registry.autonomy(agent, current.revision)?;
-        Some(InForce { started_under: current, current, autonomy })
+        Some(InForce { started_under: current, current, autonomy, leave: None })
     }
 
     /// The agent's current revision.
@@ -195,14 +201,16 @@ impl<'a> InForce<'a> {
             when: self.when(),
             // As every budget: by the current revision.
             per_hour: self.current.rules.per_hour.iter().map(|(tool, most)| (tool.clone(), *most)).collect(),
+            leave: self.leave.as_deref().map(|leave| (leave.above.clone(), leave.may.iter().cloned().collect())),
         }
     }
 
-    /// What both revisions say must hold of arguments, each clause once.
+    /// What both revisions say must hold of arguments, and those above that pass on what they have; each clause once.
     fn when(&self) -> Vec<(CapabilityRef, Vec<Expression>)> {
         let mut all: BTreeMap<CapabilityRef, Vec<Expression>> = BTreeMap::new();
         let both = [&self.started_under.rules, &self.current.rules].into_iter();
-        for (tool, when) in both.flat_map(|rules| &rules.when) {
+        let above = self.leave.iter().flat_map(|leave| &leave.when).map(|(tool, when)| (tool, when));
+        for (tool, when) in both.flat_map(|rules| &rules.when).chain(above) {
             let clauses = all.entry(tool.clone()).or_default();
             for clause in when.clauses() {
                 if !clauses.iter().any(|known| known.source() == clause.source()) {
@@ -322,7 +330,7 @@ pub(crate) fn slice_of_tool(whose: &Whose<'_>, defined: &Defined<'_>, used: (&Ca
     let (capability, effect) = used;
     let described = match capability {
         CapabilityRef::External(name) => registry.capability(name),
-        CapabilityRef::Internal(_) => None,
+        CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => None,
     };
     let typed = slices::typed(defined.hash, defined.input_schema);
     // What nobody described has no arguments that a rule could read.
@@ -345,7 +353,15 @@ fn slice_of_model(whose: &Whose<'_>, provider: &Name, id: &str) -> Made {
 fn key(whose: &Whose<'_>, of: Of) -> Key {
     let Whose { registry, agent, in_force } = whose;
     let revisions = [in_force.started_under.revision, in_force.current.revision];
-    Key { agent: (*agent).clone(), revisions, policies: registry.policy_set(agent), of }
+    let leave = in_force.leave.as_deref();
+    let above = leave.map(|leave| leave.above.iter().cloned().zip(leave.revisions.iter().copied()).collect());
+    Key {
+        agent: (*agent).clone(),
+        revisions,
+        policies: registry.policy_set(agent),
+        above: above.unwrap_or_default(),
+        of,
+    }
 }
 
 /// Every text that is in force for an agent's use of a tool and can be read.
@@ -423,7 +439,7 @@ fn not_listed(in_force: &InForce<'_>, agent: &Name, capability: &CapabilityRef) 
     }
 }
 
-fn lesser(a: Autonomy, b: Autonomy) -> Autonomy {
+pub(crate) fn lesser(a: Autonomy, b: Autonomy) -> Autonomy {
     if rank(a) <= rank(b) { a } else { b }
 }
 

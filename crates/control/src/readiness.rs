@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use domain::capability::CapabilityRef;
-use domain::descriptor::{Fallback, Model, ModelProvider, On};
+use domain::descriptor::{Fallback, Model, ModelProvider, On, OnePer};
 use domain::id::Name;
 use serde::{Deserialize, Serialize};
 
+use crate::delegate;
 use crate::registry::Registry;
 
 /// Whether a provider's model has a known price; the error says what is missing.
@@ -112,8 +113,10 @@ pub fn model(registry: &Registry, checks: &Checks, wanted: &Model) -> Vec<Condit
 
 /// What the use of a capability needs: its descriptor, its server, the server's secrets.
 pub fn capability(registry: &Registry, checks: &Checks, wanted: &CapabilityRef) -> Vec<Condition> {
-    let CapabilityRef::External(name) = wanted else {
-        return Vec::new();
+    let name = match wanted {
+        CapabilityRef::External(name) => name,
+        CapabilityRef::Internal(_) => return Vec::new(),
+        CapabilityRef::Agent(name) => return agent(registry, checks, name),
     };
     let Some(entry) = registry.capability(name) else {
         let next = format!("ostler apply -f {name}.yaml   # kind: Capability, metadata.name: {name}");
@@ -130,6 +133,20 @@ pub fn capability(registry: &Registry, checks: &Checks, wanted: &CapabilityRef) 
     let whose = format!("the McpServer {server}");
     conditions.extend(upstream.descriptor.spec.secrets.iter().map(|secret| secret_of(checks, secret, &whose)));
     conditions
+}
+
+/// What it takes to delegate to an agent: that it is there, and can think. What it may use is its own affair.
+fn agent(registry: &Registry, checks: &Checks, name: &Name) -> Vec<Condition> {
+    let Some(entry) = registry.agent(name) else {
+        return vec![lacks(format!("There is no Agent named {name}."), delegate::apply(name))];
+    };
+    let spec = &entry.descriptor.spec;
+    if let OnePer::Partition { .. } = spec.concurrency.one_per {
+        let next = format!("ostler apply -f {name}.yaml   # without concurrency.one_per: partition");
+        return vec![lacks(delegate::partitions(name), next)];
+    }
+    let here = has(format!("The Agent {name} is there."));
+    std::iter::once(here).chain(model(registry, checks, &spec.model)).collect()
 }
 
 fn secret_of(checks: &Checks, secret: &str, whose: &str) -> Condition {

@@ -304,7 +304,7 @@ fn case(
         let entry = registry.revision(&principal.link.agent, principal.link.revision)?;
         let spec = match tool {
             CapabilityRef::External(name) => registry.capability(name).map(|entry| &entry.descriptor.spec),
-            CapabilityRef::Internal(_) => None,
+            CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => None,
         };
         Some(provenance::of(heard, entry.words(), spec, &Value::Object(arguments.clone())))
     };

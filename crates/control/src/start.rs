@@ -62,7 +62,7 @@ pub fn start(registry: &Registry, agent: &Name, what: For<'_>) -> Result<Start, 
     };
     let said = |input: &Value| spec.autonomy.human.as_ref()?.case.text(&[("input", input)]).ok();
     let principal = Principal {
-        link: Link { agent: agent.clone(), revision: entry.revision, session },
+        link: Link { agent: agent.clone(), revision: entry.revision, session, call: None },
         owner: entry.descriptor.metadata.owner.clone(),
         on_behalf_of,
         parents: Vec::new(),

@@ -81,7 +81,7 @@ pub enum Subject {
     Agent(Name),
     /// All agents that a group answers for.
     Owner(Name),
-    /// One session, with everything that it delegates: the one that nobody delegated to.
+    /// One session, with everything that it delegates.
     Session(SessionId),
     /// What a standing grant allows without asking, for good.
     Grant(Name),

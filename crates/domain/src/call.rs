@@ -195,7 +195,7 @@ impl ApprovalRequest {
     pub fn raise(&self) -> Option<Raise> {
         match &self.capability {
             CapabilityRef::Internal(name) if name.as_str() == RAISE => Raise::of(&self.arguments),
-            CapabilityRef::Internal(_) | CapabilityRef::External(_) => None,
+            CapabilityRef::Internal(_) | CapabilityRef::External(_) | CapabilityRef::Agent(_) => None,
         }
     }
 }
@@ -337,6 +337,9 @@ pub struct Settlement {
     /// What a model call's prompt cache came to, where a provider that is no script says what it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheUse>,
+    /// What whoever it was delegated to spent, with everybody below; it is counted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegated: Option<Amounts>,
 }
 
 /// A model that answered in place of the one that was asked first.

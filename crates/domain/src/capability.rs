@@ -52,13 +52,15 @@ pub enum CapabilityRef {
     External(Name),
     /// `internal://NAME`: inside the runtime.
     Internal(Name),
+    /// `agent://NAME`: another agent, in a session of its own.
+    Agent(Name),
 }
 
 impl CapabilityRef {
     /// The name a model sees and calls.
     pub fn name(&self) -> &Name {
         match self {
-            CapabilityRef::External(name) | CapabilityRef::Internal(name) => name,
+            CapabilityRef::External(name) | CapabilityRef::Internal(name) | CapabilityRef::Agent(name) => name,
         }
     }
 }
@@ -68,6 +70,7 @@ impl fmt::Display for CapabilityRef {
         match self {
             CapabilityRef::External(name) => write!(f, "mcp://gateway/{name}"),
             CapabilityRef::Internal(name) => write!(f, "internal://{name}"),
+            CapabilityRef::Agent(name) => write!(f, "agent://{name}"),
         }
     }
 }
@@ -80,8 +83,10 @@ impl FromStr for CapabilityRef {
             name(rest).map(CapabilityRef::External)
         } else if let Some(rest) = text.strip_prefix("internal://") {
             name(rest).map(CapabilityRef::Internal)
+        } else if let Some(rest) = text.strip_prefix("agent://") {
+            name(rest).map(CapabilityRef::Agent)
         } else {
-            Err(format!("{text:?} is not a tool: write mcp://gateway/NAME or internal://NAME"))
+            Err(format!("{text:?} is not a tool: write mcp://gateway/NAME, internal://NAME or agent://NAME"))
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::control::Scope;
-use crate::id::{ApprovalId, CallId, Digest, Pos};
+use crate::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId};
 
 /// May it?
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +98,13 @@ pub enum WaitFor {
     Model {
         /// How often in a row it failed.
         failed: u32,
+    },
+    /// Another agent, which it was delegated to.
+    Delegated {
+        /// Which.
+        agent: Name,
+        /// In which session.
+        session: SessionId,
     },
 }
 

@@ -385,6 +385,43 @@ impl Event {
         }
     }
 
+    /// What it says was spent: here, and by whoever was delegated to.
+    pub fn spent(&self) -> Amounts {
+        let settled = |settlement: &Settlement| match &settlement.delegated {
+            Some(delegated) => settlement.amounts.plus(delegated),
+            None => settlement.amounts,
+        };
+        let worked = |compute_ms: i64| Amounts { compute_ms, ..Amounts::default() };
+        match self {
+            Event::ModelAnswered { settlement, .. } | Event::CallAnswered { settlement, .. } => settled(settlement),
+            Event::CallInDoubt { settlement, .. } | Event::CallResolved { settlement, .. } => {
+                settlement.as_ref().map(settled).unwrap_or_default()
+            }
+            Event::Suspended { compute_ms, .. } | Event::Finished { compute_ms } | Event::Failed { compute_ms, .. } => {
+                worked(*compute_ms)
+            }
+            Event::Charged { usd_micros } => Amounts { usd_micros: *usd_micros, ..Amounts::default() },
+            Event::SessionStarted { .. }
+            | Event::MessageReceived { .. }
+            | Event::CapabilitiesOffered { .. }
+            | Event::ModelRequested { .. }
+            | Event::CallRequested { .. }
+            | Event::CallRecorded { .. }
+            | Event::CallRefused { .. }
+            | Event::CallWaits { .. }
+            | Event::ApprovalRequested { .. }
+            | Event::ApprovalReminded { .. }
+            | Event::ApprovalDecided { .. }
+            | Event::ApprovalWithdrawn { .. }
+            | Event::Killed { .. }
+            | Event::Paused { .. }
+            | Event::Resumed { .. }
+            | Event::ClientSaid { .. }
+            | Event::ClientCalled { .. }
+            | Event::ClientTold { .. } => Amounts::default(),
+        }
+    }
+
     /// The call it is about, where it is about one.
     pub fn call(&self) -> Option<CallId> {
         match self {

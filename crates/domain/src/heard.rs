@@ -93,7 +93,7 @@ impl Heard {
         match (part.origin, part.trust) {
             (Origin::Person | Origin::Descriptor, Trust::Trusted) => self.request.add(text),
             // The runtime's own words are about others' words and vouch for none.
-            (Origin::Runtime | Origin::Model, Trust::Trusted) => {}
+            (Origin::Runtime | Origin::Model | Origin::Agent, Trust::Trusted) => {}
             (Origin::Capability, Trust::Trusted) => self.trusted.add(text),
             (Origin::Memory, Trust::Trusted) => self.memory.add(text),
             (Origin::Webhook, _) | (_, Trust::Untrusted) => self.stranger(text),
@@ -116,7 +116,7 @@ impl Heard {
         // An answer does not vouch for what it was asked with, if nobody else did.
         let own: Vec<_> = asked.into_iter().filter(|value| !self.known(value)).collect();
         match (part.origin, part.trust) {
-            (Origin::Runtime | Origin::Model, Trust::Trusted) => {}
+            (Origin::Runtime | Origin::Model | Origin::Agent, Trust::Trusted) => {}
             (Origin::Person | Origin::Descriptor, Trust::Trusted) => self.request.add_but(&tokens(text), &own),
             (Origin::Memory, trust) => {
                 self.memory.add(text);

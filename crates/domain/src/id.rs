@@ -222,6 +222,14 @@ impl SessionId {
         SessionId(u128::from_be_bytes(bytes).max(1))
     }
 
+    /// The session that a call delegates to: a call starts one, and no caller's key names it.
+    pub fn delegated_by(call: CallId) -> Self {
+        let digest = Digest::of(format!("ostler/delegated/{call}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest.as_bytes()[..16]);
+        SessionId(u128::from_be_bytes(bytes).max(1))
+    }
+
     /// An id from 16 bytes.
     pub const fn from_u128(bits: u128) -> Self {
         SessionId(bits)

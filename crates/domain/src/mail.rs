@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Amounts;
 use crate::call::ApprovalVerdict;
 use crate::clock::Timestamp;
 use crate::event::{Event, Resolution};
@@ -80,6 +81,67 @@ pub enum MailBody {
         /// Who wants it.
         by: String,
     },
+    /// What a session delegated to another came to.
+    Returned {
+        /// The call that delegated.
+        call: CallId,
+        /// The session that it was delegated to.
+        from: SessionId,
+        /// How that ended.
+        end: Returned,
+        /// What it spent, with everybody that it delegated to.
+        spent: Amounts,
+        /// The labels of everything that entered it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        labels: Vec<String>,
+    },
+}
+
+/// How a session ended that another delegated to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum Returned {
+    /// It answered.
+    Answered {
+        /// Its last words.
+        text: String,
+    },
+    /// It could not go on.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Somebody ended it.
+    Killed {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Returned {
+    /// How an event ends a session whose last words these are; `None`: it does not end it.
+    pub fn of(event: &Event, answer: impl FnOnce() -> Option<String>) -> Option<Self> {
+        match event {
+            Event::Finished { .. } => Some(Returned::Answered { text: answer().unwrap_or_default() }),
+            Event::Failed { reason, .. } => Some(Returned::Failed { reason: reason.clone() }),
+            Event::Killed { by, reason } => Some(Returned::Killed { by: by.clone(), reason: reason.clone() }),
+            _ => None,
+        }
+    }
+
+    /// What whoever delegated to `agent` is told, and whether that is an error.
+    pub fn told(self, agent: &Name) -> (String, bool) {
+        match self {
+            Returned::Answered { text } => (text, false),
+            Returned::Failed { reason } => (format!("The agent {agent} could not go on: {reason}"), true),
+            Returned::Killed { by, reason } => {
+                let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                (format!("{by} ended the session of the agent {agent}{because}. Do not ask it again."), true)
+            }
+        }
+    }
 }
 
 /// What comes of a schedule that falls due; nothing, where it is gone.
@@ -133,7 +195,7 @@ pub enum MailClass {
     Decision,
     /// Somebody writes: it counts against the bounds of its session and of its agent.
     Message,
-    /// A timer: it counts against no bound.
+    /// A timer, or the end of what was delegated: it counts against no bound.
     Wake,
 }
 
@@ -147,7 +209,7 @@ impl MailBody {
             | MailBody::Suspend { .. }
             | MailBody::Resume { .. } => MailClass::Decision,
             MailBody::Message { .. } => MailClass::Message,
-            MailBody::Wake | MailBody::Tick { .. } => MailClass::Wake,
+            MailBody::Wake | MailBody::Tick { .. } | MailBody::Returned { .. } => MailClass::Wake,
         }
     }
 }

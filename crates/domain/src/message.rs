@@ -36,6 +36,8 @@ pub enum Origin {
     Runtime,
     /// Brought by a webhook: whoever holds its secret wrote it.
     Webhook,
+    /// Said by another agent: who delegated, or who was delegated to.
+    Agent,
 }
 
 /// How far a part is trusted to instruct.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Digest, Name, SessionId};
+use crate::id::{CallId, Digest, Name, SessionId};
 
 /// How much an agent may do on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct Link {
     pub revision: Digest,
     /// Its session.
     pub session: SessionId,
+    /// The call that it delegated by, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
 }
 
 /// The principal of a call: (agent, revision, session, on behalf of, parents, mode).
@@ -56,6 +59,21 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The session at the root of its delegation: its own, where nobody delegated to it.
+    pub fn root(&self) -> &Link {
+        self.parents.first().unwrap_or(&self.link)
+    }
+
+    /// Everybody from the root down to itself.
+    pub fn chain(&self) -> impl Iterator<Item = &Link> {
+        self.parents.iter().chain([&self.link])
+    }
+
+    /// The call of another session that its own was started by.
+    pub fn delegated_by(&self) -> Option<CallId> {
+        self.parents.last()?.call
+    }
+
     /// Live, or shadow.
     pub fn mode(&self) -> Mode {
         match self.autonomy {
@@ -66,7 +84,7 @@ impl Principal {
 
     /// The session's SPIFFE id in a trust domain (SPIFFE-ID §2): `spiffe://DOMAIN/agent/NAME/rev/HASH/session/ID`.
     pub fn spiffe(&self, domain: &str) -> String {
-        let Link { agent, revision, session } = &self.link;
+        let Link { agent, revision, session, .. } = &self.link;
         format!("spiffe://{domain}/agent/{agent}/rev/{revision}/session/{session}")
     }
 }

@@ -17,7 +17,7 @@ use crate::budget::{Amounts, Hold};
 use crate::call::{ApprovalRequest, ApprovalVerdict, Stop};
 use crate::capability::{CapabilityRef, Effect};
 use crate::clock::Timestamp;
-use crate::decision::Wait;
+use crate::decision::{Wait, WaitFor};
 use crate::id::{CallId, Digest, MailId, SessionId, TraceId};
 use crate::mail::{Start, partition_number};
 use crate::message::{Message, Part, Role};
@@ -226,6 +226,9 @@ pub struct Session {
     /// Who suspended it, while it is.
     #[serde(default)]
     pub paused: Option<Pause>,
+    /// What it spent, with everybody that it delegated to.
+    #[serde(default)]
+    pub spent: Amounts,
     /// The last mail ids consumed.
     pub consumed: VecDeque<MailId>,
     /// What it knows of the client that keeps its loop, where one does.
@@ -260,6 +263,7 @@ impl Session {
             failure: None,
             scripted: false,
             paused: None,
+            spent: Amounts::default(),
             consumed: VecDeque::new(),
             attached: attached.then(Box::default),
         }
@@ -287,6 +291,11 @@ impl Session {
             && self.messages.last().is_some_and(|last| last.role != Role::Agent)
     }
 
+    /// The calls that wait for another agent: each with its session, in which it is.
+    pub fn delegated(&self) -> impl Iterator<Item = (CallId, SessionId)> + '_ {
+        self.open.values().filter_map(|open| Some((open.id, open.delegated_to()?)))
+    }
+
     /// The last thing the agent said.
     pub fn answer(&self) -> Option<&Arc<Message>> {
         self.messages.iter().rev().find(|message| message.role == Role::Agent)
@@ -295,6 +304,16 @@ impl Session {
 
 /// The name of a capability that an open call is of, where it is of one.
 impl OpenCall {
+    /// The session that it was delegated to, while it waits for that.
+    pub fn delegated_to(&self) -> Option<SessionId> {
+        match &self.state {
+            CallState::Waiting { wait: Wait { why: WaitFor::Delegated { session, .. }, .. } } => Some(*session),
+            CallState::Waiting { .. } | CallState::Wanted | CallState::InFlight { .. } | CallState::InDoubt { .. } => {
+                None
+            }
+        }
+    }
+
     /// Whether the request is over once this is said to it.
     pub fn is_decided_by(&self, verdict: &ApprovalVerdict) -> bool {
         let said = self.votes.iter().chain([verdict]);

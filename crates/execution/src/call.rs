@@ -68,7 +68,7 @@ async fn capability(parts: &Parts, known: &Known<'_>, call: OpenCall, attempt: u
     };
     let (rows, ready) = match parts.gateway.prepare(&ask).await {
         gateway::Prepared::Go(rows, ticket) => (rows, Some(Ready::Capability(ticket.in_trace(session.trace)))),
-        gateway::Prepared::Local(rows, local) => (local::perform(parts, session, rows, local).await, None),
+        gateway::Prepared::Local(rows, local) => (local::perform(parts, session, rows, *local).await, None),
         gateway::Prepared::Wait(rows, _) | gateway::Prepared::Refuse(rows, _) | gateway::Prepared::Record(rows, _) => {
             (rows, None)
         }

@@ -1,7 +1,8 @@
-//! Calls performed inside the runtime: memory and reasoning tools. The gate has been asked; nothing leaves, so intent
+//! Calls performed inside the runtime: memory, reasoning tools, delegation. The gate has been asked; nothing leaves, so intent
 //! and outcome are one record. What must not be known here: anything outside the process.
 
 mod calculate;
+pub(crate) mod delegate;
 mod memory;
 mod timer;
 
@@ -32,6 +33,9 @@ impl Said {
 
 /// Performs it and adds its outcome to the rows of its intent.
 pub(crate) async fn perform(parts: &Parts, session: &Session, mut rows: Rows, local: LocalCall) -> Rows {
+    if let Some(start) = local.delegates.as_deref().cloned() {
+        return delegate::begin(parts, session, rows, &local, start);
+    }
     let name = local.capability.name().as_str();
     let now = parts.log.clock().now();
     let said = match name {

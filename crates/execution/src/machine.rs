@@ -12,14 +12,15 @@ mod conversation;
 mod retry;
 
 use data::rows::frozen_words;
-use domain::call::Stop;
+use domain::budget::Amounts;
+use domain::call::{CallOutcome, Settlement, Stop};
 use domain::clock::Timestamp;
 use domain::control::Scope;
 use domain::decision::{Wait, WaitFor};
 use domain::event::Event;
 use domain::id::{CallId, SessionId};
-use domain::mail::{Mail, MailBody};
-use domain::message::Role;
+use domain::mail::{Mail, MailBody, Returned};
+use domain::message::{Content, Message, Origin, Part, Role, Trust};
 use domain::session::{CallKind, CallState, OpenCall, Phase, Session};
 
 pub use conversation::{Told, told};
@@ -100,6 +101,9 @@ pub fn receive(session: &Session, mail: &Mail) -> Vec<Event> {
             doubted.then_some(resolved).into_iter().collect()
         }
         MailBody::Wake | MailBody::Tick { .. } => Vec::new(),
+        MailBody::Returned { call, from, end, spent, labels } => {
+            returned(session, (*call, *from), end, (*spent, labels)).into_iter().collect()
+        }
         MailBody::Kill { by, reason } => end(session, by, reason),
         MailBody::Suspend { by, reason } => {
             let paused = Event::Paused { by: by.clone(), reason: reason.clone() };
@@ -110,6 +114,30 @@ pub fn receive(session: &Session, mail: &Mail) -> Vec<Event> {
             session.paused.is_some().then_some(resumed).into_iter().collect()
         }
     }
+}
+
+/// What a call that was delegated came to, if it still waits for that. Whoever wrote it may have read anything.
+fn returned(
+    session: &Session,
+    (call, from): (CallId, SessionId),
+    end: &Returned,
+    (spent, labels): (Amounts, &[String]),
+) -> Option<Event> {
+    let open = session.open.get(&call.ordinal).filter(|open| open.id == call)?;
+    let CallState::Waiting { wait: Wait { why: WaitFor::Delegated { agent, session: to }, .. } } = &open.state else {
+        return None;
+    };
+    let CallKind::Capability { use_id, .. } = &open.kind else { return None };
+    if *to != from {
+        return None;
+    }
+    let (text, error) = end.clone().told(agent);
+    let content = Content::Result { use_id: use_id.clone(), text, structured: None, error, vouches: None };
+    let part = Part { content, origin: Origin::Agent, labels: labels.to_vec(), trust: Trust::Untrusted };
+    let message = Message { role: Role::Capability, parts: vec![part] };
+    let settlement = Settlement { delegated: Some(spent), ..Settlement::default() };
+    let outcome = CallOutcome::Answered { message, stop: None };
+    Some(Event::CallAnswered { call, attempt: open.attempt, outcome, settlement })
 }
 
 /// The last events of a session that is killed: what was in flight is in doubt for good, what was asked is withdrawn.
@@ -284,6 +312,7 @@ pub fn wait_words(why: WaitFor) -> String {
         WaitFor::Timer => "timer".to_owned(),
         WaitFor::Model { failed: 1 } => "its model, which failed once".to_owned(),
         WaitFor::Model { failed } => format!("its model, which failed {failed} times"),
+        WaitFor::Delegated { agent, session } => format!("{agent} in {session}"),
     }
 }
 

@@ -29,7 +29,7 @@ impl Awake {
 
 /// The version of what events fold into: raised whenever the same records fold into another state, or the state is
 /// written otherwise. Snapshots of another version are not read.
-pub const FOLD: u32 = 5;
+pub const FOLD: u32 = 6;
 
 /// The state of a session that has records, from its snapshot and the records behind it. `None`: there is no such
 /// session. A session that has grown since its snapshot has the next one with its next commit.

@@ -33,6 +33,7 @@ use crate::attach::{Lingering, Request};
 use crate::backlog::{Go, Rested};
 use crate::call::{self, Known, Landed, Ready};
 use crate::hearing::Hearing;
+use crate::local::delegate;
 use crate::machine::{self, Look, Rest, Wanted};
 use crate::rehydrate::{self, Awake};
 use crate::scheduler::{self, Ended, Parts};
@@ -286,10 +287,12 @@ impl Turn {
         self.parts.log.clock().monotonic_ms()
     }
 
-    /// Folds an event into the state and keeps it for the next commit.
+    /// Folds an event into the state and keeps it for the next commit. Its end is told to whoever delegated to it.
     fn happen(&mut self, event: Event) {
         let at = self.now();
         self.awake.session.apply(&event, at);
+        let (session, hearing) = (&self.awake.session, &mut self.hearing);
+        self.rows.rows.mail.extend(delegate::returned(session, &event, || hearing.of(session), at));
         self.rows.events.push(event);
     }
 
@@ -329,6 +332,9 @@ impl Turn {
         if !matches!(mail.body, MailBody::Message { .. }) {
             self.awake.session.remember(&mail.id);
         }
+        let delegated: Vec<_> = self.awake.session.delegated().collect();
+        let handed_down = delegate::handed_down(&mail, &delegated, self.now());
+        self.rows.mail.extend(handed_down);
         for event in events {
             self.happen(event);
         }

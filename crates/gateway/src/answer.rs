@@ -39,7 +39,7 @@ pub(crate) fn recorded(use_id: String, capability: &CapabilityRef, arguments: &V
             "Recorded, not sent: shadow. This agent works in shadow, so the call to {name} was written down as it would \
              have been sent and nothing was sent. Go on as if it had been accepted. It would have been sent: {arguments}"
         ),
-        CapabilityRef::Internal(_) => format!(
+        CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => format!(
             "Recorded, not done: shadow. This agent works in shadow, so the call to {name} was written down and nothing \
              was changed. Go on as if it had been done. It would have been done with: {arguments}"
         ),

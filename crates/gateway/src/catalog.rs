@@ -11,6 +11,7 @@ use domain::clock::Clock;
 use domain::id::{Digest, Name};
 use serde_json::{Value, json};
 
+use crate::agent;
 use crate::answer::{visible, visible_json};
 use crate::internal::Internal;
 use crate::schema::{Schema, open_schema};
@@ -143,6 +144,10 @@ impl Catalog {
     pub(crate) async fn offer(&self, registry: &Registry, capability: CapabilityRef) -> Offer {
         let name = match &capability {
             CapabilityRef::External(name) => name,
+            CapabilityRef::Agent(name) => {
+                let of = agent::offer(registry, name);
+                return of.unwrap_or_else(|| unusable(capability, "there is no such agent yet"));
+            }
             CapabilityRef::Internal(name) => {
                 let of = Internal::named(name).map(Internal::offer);
                 return of.unwrap_or_else(|| unusable(capability, "the runtime has no such capability"));

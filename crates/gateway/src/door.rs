@@ -32,12 +32,14 @@ use domain::control::Scope;
 use domain::decision::{DecidedAt, Refusal, Wait};
 use domain::event::{Event, Intent};
 use domain::id::{ApprovalId, CallId, Digest, Name, Pos, SessionId, TraceId};
+use domain::mail::Start;
 use domain::principal::Principal;
 use domain::provenance::Provenance;
 use futures::future::join_all;
 use serde_json::Value;
 
 use self::wanted::{By, Outside, Stop, Wanted, listed};
+use crate::agent;
 use crate::answer;
 use crate::catalog::Catalog;
 use crate::internal::Internal;
@@ -62,7 +64,7 @@ pub enum Prepared {
     /// Commit, then perform.
     Go(Rows, Ticket),
     /// Commit; the runtime performs it itself.
-    Local(Rows, LocalCall),
+    Local(Rows, Box<LocalCall>),
     /// Commit; ask again when something changed.
     Wait(Rows, Wait),
     /// Commit; it may not.
@@ -137,6 +139,10 @@ pub struct LocalCall {
     pub holds: Vec<Hold>,
     /// For how long the agent remembers; `None`: until it forgets.
     pub retention_days: Option<u32>,
+    /// How the session starts that it is delegated to, where it is.
+    pub delegates: Option<Box<Start>>,
+    /// Where its arguments came from.
+    pub provenance: Option<Box<Provenance>>,
 }
 
 impl Ticket {
@@ -190,7 +196,8 @@ impl Door {
             Some((CapabilityRef::External(name.clone()), Arc::clone(&found.tool.input_schema)))
         });
         let inside = Internal::all().map(|internal| (internal.capability(), Arc::new(internal.input_schema())));
-        join_all(outside).await.into_iter().flatten().chain(inside).collect()
+        let agents = registry.agents().map(|(name, _)| (CapabilityRef::Agent(name.clone()), Arc::new(agent::schema())));
+        join_all(outside).await.into_iter().flatten().chain(inside).chain(agents).collect()
     }
 
     /// May this be done, and how? Nothing leaves; a server may be started to ask what its tool wants. That takes time:
@@ -364,9 +371,19 @@ impl Door {
                     },
                 )
             }
-            By::Runtime { retention_days } => {
-                let Intent { call, attempt, holds, .. } = intent;
-                Prepared::Local(rows, LocalCall { call, attempt, use_id, capability, arguments, holds, retention_days })
+            By::Runtime { retention_days, delegates } => {
+                let local = LocalCall {
+                    call: intent.call,
+                    attempt: intent.attempt,
+                    use_id,
+                    capability,
+                    arguments,
+                    holds: intent.holds,
+                    retention_days,
+                    delegates,
+                    provenance,
+                };
+                Prepared::Local(rows, Box::new(local))
             }
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! The other way round, `wire` is the protocol as a server: what agents that keep their own loop speak to us.
 
+mod agent;
 mod answer;
 pub mod bundled;
 mod catalog;

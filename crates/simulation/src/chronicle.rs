@@ -15,8 +15,8 @@ use tokio::sync::Mutex;
 
 use crate::books;
 use crate::invariant::consent::{self, Revisions};
-use crate::invariant::inbox;
 use crate::invariant::tale::{self, Tale};
+use crate::invariant::{delegation, inbox};
 use crate::watch::Watch;
 
 /// The shard of all sessions: the simulated store has one.
@@ -222,7 +222,7 @@ pub(crate) fn unexplained(call: CallId, tales: &[Tale]) -> Option<String> {
     match tale.and_then(|tale| Explanation::of(call, &tale.past.records, "")) {
         None => Some(format!("{call} was done, and nothing explains it")),
         Some(told) if !told.resolved => Some(format!("{call} is not explained: {:?}", told.missing)),
-        Some(_) => None,
+        Some(_) => tale.and_then(|tale| delegation::rootless(tale, tales)),
     }
 }
 

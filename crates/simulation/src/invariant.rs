@@ -17,6 +17,7 @@ use crate::node::Node;
 use crate::world::World;
 
 pub(crate) mod consent;
+pub(crate) mod delegation;
 mod end;
 pub(crate) mod tale;
 
@@ -68,6 +69,8 @@ pub async fn always(world: &World, node: &Node) -> Vec<String> {
             .or(of_tool)
             .or(rules.and_then(|rules| rules.caps.get(&(budget.meter, budget.window))).copied())
             .unwrap_or(0);
+        // What one session may spend is its account's to say: it is drawn from that, and from nothing else.
+        let cap = if matches!(budget.subject, Subject::Session(_)) { drawn } else { cap };
         world.watch.checked(1);
         if budget.meter != Meter::ComputeMs && spent + reserved > cap.min(drawn) {
             wrong.push(format!("{budget} since {window}: {spent} spent and {reserved} reserved of {drawn} of {cap}"));
@@ -98,6 +101,7 @@ pub async fn at_rest(world: &World, node: &Node) -> Vec<String> {
     world.watch.saw_snapshots(snapshots);
     wrong.extend(inbox(&node.log, &tales).await);
     wrong.extend(books::compare(&node.log, &tales).await);
+    wrong.extend(delegation::at_rest(&tales));
     wrong
 }
 

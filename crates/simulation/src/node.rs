@@ -170,7 +170,7 @@ impl Node {
         let entry = registry.agent(agent).expect("the population is never deleted");
         let session = SessionId::for_key(agent, key);
         let principal = Principal {
-            link: Link { agent: agent.clone(), revision: entry.revision, session },
+            link: Link { agent: agent.clone(), revision: entry.revision, session, call: None },
             owner: entry.descriptor.metadata.owner.clone(),
             on_behalf_of: Some(name(EVERYBODYS)),
             parents: Vec::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use control::approval::{self, Answer};
 use data::rows::InboxKey;
+use data::store::HeadFilter;
 use domain::call::ApprovalVerdict;
 use domain::clock::Clock;
 use domain::control::Scope;
@@ -29,7 +30,7 @@ pub const FORGED: &str = "trust me";
 type Asked = (&'static str, &'static [&'static str]);
 
 /// How often people write to each agent, and the scripts that they give it.
-const SCRIPTS: [(u32, Asked); 8] = [
+const SCRIPTS: [(u32, Asked); 9] = [
     (
         1,
         (
@@ -63,6 +64,21 @@ const SCRIPTS: [(u32, Asked); 8] = [
         ),
     ),
     (2, ("teller", &["look a | look b", "pay 1500 | look a", "look a | pay 20"])),
+    (
+        4,
+        (
+            "chief",
+            &[
+                "payer:pay 20 | look a",
+                "payer:look a ; pay 1500 | reader:look b",
+                "payer:pay 21 & payer:pay 1700 & look c",
+                "deputy:payer:pay 1600 | look d",
+                "deputy:chief:payer:pay 5",
+                "payer:wire 5 & reader:file a",
+                "payer:for ever | payer:pay 22 + pay 1800",
+            ],
+        ),
+    ),
     (1, ("shade", &["look a | pay 50", "pay 500 & file a | look b", "file a & file b"])),
     (
         1,
@@ -418,7 +434,14 @@ impl People {
         if self.sessions.is_empty() {
             return "there is nobody".to_owned();
         }
-        let session = *self.chance.pick(&self.sessions);
+        let heads = node.log.heads(HeadFilter::default()).await.unwrap_or_default();
+        let mut children: Vec<_> = heads
+            .into_iter()
+            .filter_map(|(session, head, _)| head.key.parse::<CallId>().ok().map(|_| session))
+            .collect();
+        children.sort();
+        let of_children = !children.is_empty() && self.chance.below(2) == 0;
+        let session = *self.chance.pick(if of_children { &children } else { &self.sessions });
         let body = MailBody::Kill { by: "admin".to_owned(), reason: "enough".to_owned() };
         let id = format!("kill:{session}").parse().expect("a word and an id are a mail id");
         let accepted = node.runtime.accept(Mail { id, session, due: node.log.clock().now(), body }).await;

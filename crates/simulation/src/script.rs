@@ -58,7 +58,20 @@ fn because(step: &str) -> Reply {
     Reply::text(format!("Next: {step}")).because(format!("The script says {step}."))
 }
 
+/// Asks another agent: `payer:look a ; pay 5` gives it a script of its own; `;;` is for whom that asks.
+fn delegating(reply: &Reply, part: &str) -> Option<Reply> {
+    let (agent, script) = part.split_once(':')?;
+    Some(
+        reply
+            .clone()
+            .using(agent, json!({"input": script.replace(" ; ", " | ").replace(" ;; ", " ; ").replace(" + ", " & ")})),
+    )
+}
+
 fn using(reply: Reply, part: &str) -> Reply {
+    if let Some(asks) = delegating(&reply, part) {
+        return asks;
+    }
     let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
     let amount = rest.parse::<i64>().unwrap_or(1);
     match verb {

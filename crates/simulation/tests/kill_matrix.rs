@@ -100,7 +100,7 @@ enum Count {
 /// Which of them is a plain write.
 const WRITE: usize = 3;
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 14] = [
     Kind { name: "model", agent: "reader", start: Start::Now(""), count: Count::Answers },
     Kind { name: "read", agent: "reader", start: Start::Now("look a"), count: Count::Heard("look") },
     Kind { name: "idempotent", agent: "reader", start: Start::Now("file a"), count: Count::Keys("file") },
@@ -129,6 +129,14 @@ const KINDS: [Kind; 12] = [
     },
     Kind { name: "message due later", agent: "payer", start: Start::Later("pay 30"), count: Count::Messages },
     Kind { name: "timer", agent: "keeper", start: Start::Now("timer 5m"), count: Count::Waits },
+    Kind { name: "delegated call", agent: "chief", start: Start::Now("payer:pay 30"), count: Count::Lines("pay") },
+    // Two levels down, and beside another; one of them asks.
+    Kind {
+        name: "delegated on, with consent",
+        agent: "chief",
+        start: Start::Now("deputy:payer:look a ;; pay 1500 & reader:look b"),
+        count: Count::Lines("pay"),
+    },
     Kind { name: "schedule", agent: "clerk", start: Start::Schedule, count: Count::Keys("file") },
 ];
 

@@ -65,8 +65,15 @@ fn ask(
     in_force: &InForce<'_>,
     (spent, decided): (&Exhausted, &DecidedAt),
 ) -> Answer {
-    // What an administrator allows a group is not for the group to raise.
-    if matches!(spent.budget.subject, Subject::Owner(_)) {
+    // What an administrator allows a group is not for the group to raise, nor what binds those that delegated for theirs.
+    let own = match &spent.budget.subject {
+        Subject::Owner(_) => false,
+        Subject::Agent(agent) => *agent == query.principal.link.agent,
+        Subject::Session(session) => *session == query.principal.link.session,
+        Subject::Tool { agent, .. } => *agent == query.principal.link.agent,
+        Subject::Grant(_) => true,
+    };
+    if !own {
         return Answer::Refuse(spent.refusal());
     }
     let request = || Answer::Ask(Box::new(request(scene, query, in_force, (spent, decided))));

@@ -1,14 +1,17 @@
-//! Which budgets bind a principal now: its agent's, its owner group's, and those of the session at the root of its
-//! delegation. Where a descriptor and a person both set a cap, the lower one holds. What must never be known here: what
+//! Which budgets bind a principal now: its agent's, its owner group's, its session's, and those of everybody above it
+//! that delegated. Where a descriptor and a person both set a cap, the lower one holds. What must never be known here: what
 //! was spent.
+
+use std::collections::BTreeSet;
 
 use domain::budget::{BudgetKey, Meter, Span, Subject, Window, Zone};
 use domain::capability::CapabilityRef;
 use domain::clock::Timestamp;
 use domain::id::Name;
-use domain::principal::Principal;
+use domain::principal::{Link, Principal};
 
 use super::Caps;
+use crate::delegate;
 use crate::registry::Registry;
 
 /// How much compute time that costs money is kept aside of a budget in money, in milliseconds: of all sessions together,
@@ -39,19 +42,41 @@ pub struct Limit {
 
 /// The budgets that bind a principal now.
 pub fn limits(registry: &Registry, principal: &Principal, now: Timestamp) -> Vec<Limit> {
-    let root = principal.parents.first().unwrap_or(&principal.link);
-    let mut all = of_agent(registry, &principal.link.agent, now);
-    if let Some(entry) = registry.agent(&principal.link.agent) {
-        all.extend(of_owner(registry, &entry.rules.owner, now));
+    let (mut all, mut seen): (Vec<Limit>, BTreeSet<Subject>) = Default::default();
+    // What is spent below counts on everybody above, on each once.
+    for link in principal.chain().collect::<Vec<_>>().into_iter().rev() {
+        let Some(entry) = registry.agent(&link.agent) else { continue };
+        if seen.insert(Subject::Agent(link.agent.clone())) {
+            all.extend(of_agent(registry, &link.agent, now));
+        }
+        if seen.insert(Subject::Owner(entry.rules.owner.clone())) {
+            all.extend(of_owner(registry, &entry.rules.owner, now));
+        }
     }
-    if let Some(entry) = registry.agent(&root.agent) {
-        let caps = agent_caps(registry, &root.agent, &entry.rules.caps);
-        let session = Subject::Session(root.session);
-        all.extend(
-            bounds(registry, (&session, registry.dearest_compute()), &caps, &Zone::UTC, now).filter(is_of_session),
-        );
+    let mut above: Option<(&Link, Caps)> = None;
+    for link in principal.chain() {
+        let Some(entry) = registry.agent(&link.agent) else { continue };
+        let mut caps = agent_caps(registry, &link.agent, &entry.rules.caps);
+        if let Some(share) = above.as_ref().and_then(|(above, caps)| shared(registry, above, caps, &link.agent)) {
+            let key = (Meter::UsdMicros, Window::Session);
+            caps.entry(key).and_modify(|lower| *lower = (*lower).min(share)).or_insert(share);
+        }
+        let session = Subject::Session(link.session);
+        let bounds = bounds(registry, (&session, registry.dearest_compute()), &caps, &Zone::UTC, now);
+        all.extend(bounds.filter(is_of_session));
+        above = Some((link, caps));
     }
     all
+}
+
+/// What of an agent's money another may spend that it delegates to: the part that its descriptor says (`budget_share`) of
+/// its least budget in money.
+fn shared(registry: &Registry, above: &Link, caps: &Caps, below: &Name) -> Option<i64> {
+    let each = delegate::both(registry, above)?.map(|agent| agent.delegates_to(below)?.budget_share);
+    let share = each.into_iter().flatten().min()?;
+    let least = caps.iter().filter(|((meter, _), _)| *meter == Meter::UsdMicros).map(|(_, cap)| *cap).min();
+    let part = i128::from(least.unwrap_or(0)) * i128::from(share) / 1_000_000;
+    Some(i64::try_from(part).unwrap_or(i64::MAX))
 }
 
 /// An agent's own budgets, per hour and per day.

@@ -24,7 +24,7 @@ pub(super) fn ruled(scene: &Scene<'_>, query: &Query<'_>, in_force: &InForce<'_>
             let (effect, value) = (*effect, *value_usd_micros);
             let spec = match capability {
                 CapabilityRef::External(name) => registry.capability(name).map(|entry| &entry.descriptor.spec),
-                CapabilityRef::Internal(_) => None,
+                CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => None,
             };
             let using = Using { capability, effect, arguments, value, approvers, spec };
             moment.using = Some(using.clone());

@@ -56,7 +56,8 @@ pub fn vocabulary(registry: &Registry, definitions: &Definitions) -> String {
     let outside = registry
         .capabilities()
         .map(|(name, entry)| (CapabilityRef::External(name.clone()), entry.descriptor.spec.effect));
-    let all: Vec<(CapabilityRef, Effect)> = outside.chain(inside).collect();
+    let agents = registry.agents().map(|(name, _)| (CapabilityRef::Agent(name.clone()), Effect::Read));
+    let all: Vec<(CapabilityRef, Effect)> = outside.chain(inside).chain(agents).collect();
     let typed: Vec<Option<Fields>> =
         all.iter().map(|(capability, _)| definitions.get(capability).map(|schema| fields(schema))).collect();
     let tools = all.iter().zip(&typed);

@@ -28,6 +28,8 @@ pub(crate) struct Terms {
     pub(crate) when: Vec<(CapabilityRef, Vec<Expression>)>,
     /// How often a tool may be used in an hour; counted by its budget, which no rule reads.
     pub(crate) per_hour: Vec<(CapabilityRef, i64)>,
+    /// Who delegated to it, root first, and what all of them pass on; `None`: nobody did.
+    pub(crate) leave: Option<(Vec<Name>, Vec<CapabilityRef>)>,
 }
 
 /// The rules, in the order in which they are told.
@@ -60,6 +62,9 @@ pub(crate) fn text(terms: &Terms) -> String {
         ),
     );
     asking(&mut out, &who, terms);
+    if let Some((above, may)) = &terms.leave {
+        passing(&mut out, &who, (above, may));
+    }
     for (tool, most) in &terms.per_hour {
         let rule = format!(
             "// {tool}: per_hour {most}. Each use is held in the budget tool/{agent}/{}/calls_per_hour before it is sent.",
@@ -104,6 +109,23 @@ pub(crate) fn when(terms: &Terms, tool: &CapabilityRef, input: &Fields) -> Resul
         );
     }
     Ok(out)
+}
+
+/// The rule of `may`: what leaves the agent takes everybody's leave who delegated.
+fn passing(out: &mut String, who: &str, (above, may): (&[Name], &[CapabilityRef])) {
+    let chain = above.iter().map(Name::as_str).collect::<Vec<_>>().join(" > ");
+    let passed = may.iter().map(|tool| format!("Action::{:?}", id(tool))).collect::<Vec<_>>().join(", ");
+    let unless = if may.is_empty() { String::new() } else { format!("\nunless {{ action in [{passed}] }}") };
+    put(
+        out,
+        &format!(
+            "@id(\"not-passed-on\")\n\
+             @reason(\"{{agent}} works for {chain} here, and {{capability}} is not passed on to it.\")\n\
+             @next(\"Do without it, and say so. A person may list it under `may` of the tool agent:// of each of those that \
+             delegate.\")\n\
+             forbid({who}, action in [Action::\"Outside\", Action::\"Delegate\"], resource){unless};"
+        ),
+    );
 }
 
 /// The rules that put a call before people.

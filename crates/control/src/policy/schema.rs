@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! Action::"Use" ─┬─ "Read" | "Write"      what it changes: every tool is in one of them,
-//!                └─ "Inside" | "Outside"  whether it leaves the runtime, and in one of these
-//! Action::"email-draft", Action::"internal://remember"      one per tool
+//!                └─ "Inside" | "Outside" | "Delegate"   what it is done by, and in one of these
+//! Action::"email-draft", Action::"internal://remember", Action::"agent://clerk"   one per tool
 //! Action::"Think"                                            asking a language model
 //! ```
 
@@ -30,6 +30,7 @@ action \"Read\" in [\"Use\"];
 action \"Write\" in [\"Use\"];
 action \"Inside\" in [\"Use\"];
 action \"Outside\" in [\"Use\"];
+action \"Delegate\" in [\"Use\"];
 ";
 
 /// A tool, as far as a policy can speak of it.
@@ -45,7 +46,7 @@ pub(crate) struct Tool<'a> {
 pub(crate) fn id(capability: &CapabilityRef) -> String {
     match capability {
         CapabilityRef::External(name) => name.to_string(),
-        CapabilityRef::Internal(_) => capability.to_string(),
+        CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => capability.to_string(),
     }
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn groups(capability: &CapabilityRef, effect: Effect) -> [&'static st
     let leaves = match capability {
         CapabilityRef::External(_) => "Outside",
         CapabilityRef::Internal(_) => "Inside",
+        CapabilityRef::Agent(_) => "Delegate",
     };
     ["Use", changes, leaves]
 }
@@ -99,6 +101,6 @@ mod tests {
             Tool { capability: &recall, effect: Effect::Read, input: None },
         ]);
         let (schema, _) = Schema::from_cedarschema_str(&text).unwrap();
-        assert_eq!(schema.actions().count(), 8);
+        assert_eq!(schema.actions().count(), 9);
     }
 }

@@ -211,7 +211,7 @@ fn typed(parts: &Parts<'_>, rules: &[Arc<Rule>]) -> Result<(Schema, Arc<Fields>)
         }
         Wish::Model { .. } => (schema::text([]), None, Arc::default()),
     };
-    let known = ["Use", "Read", "Write", "Inside", "Outside", THINK];
+    let known = ["Use", "Read", "Write", "Inside", "Outside", "Delegate", THINK];
     let mut named = BTreeSet::new();
     for rule in rules {
         let literals = rule.policy.entity_literals().into_iter().filter(|uid| uid.type_name().to_string() == "Action");

@@ -22,6 +22,8 @@ pub(crate) struct Key {
     pub(crate) revisions: [Digest; 2],
     /// The policies that cover the agent.
     pub(crate) policies: Digest,
+    /// Who delegated to it, root first, each with its two revisions.
+    pub(crate) above: Vec<(Name, [Digest; 2])>,
     pub(crate) of: Of,
 }
 

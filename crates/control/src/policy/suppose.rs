@@ -173,7 +173,7 @@ pub(crate) fn suppose<'a>(
     };
     let (effect, spec) = match &capability {
         CapabilityRef::Internal(name) if INTERNAL_WRITES.contains(&name.as_str()) => (Effect::Write, None),
-        CapabilityRef::Internal(_) => (Effect::Read, None),
+        CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => (Effect::Read, None),
         CapabilityRef::External(name) => {
             let spec = registry.capability(name).map(|entry| &entry.descriptor.spec);
             (spec.map_or(Effect::Irreversible, |spec| spec.effect), spec)

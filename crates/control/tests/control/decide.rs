@@ -62,7 +62,8 @@ fn a_freeze_of_anything_in_the_chain_holds_the_call() {
         assert_eq!((wait.why, wait.until), (WaitFor::Frozen { scope: scope.clone() }, None));
         assert!(rows.holdings.is_empty() && rows.inbox.is_empty(), "nothing is held and nobody is asked");
         world.happened(ControlEvent::Unfrozen { what: scope, by: "admin".to_owned() });
-        assert!(matches!(world.ask(&Draft::of(50)), Verdict::Allow { .. }));
+        // It goes on to the rules: nobody passed anything on.
+        assert_eq!(refusal(&world.ask(&Draft::of(50))).by, RefusedBy::Policy);
     }
 }
 

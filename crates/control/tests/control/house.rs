@@ -100,7 +100,7 @@ impl House {
     pub(crate) fn principal(&self) -> Principal {
         let agent = name("reconciliation-finance");
         let entry = self.gate.registry().agent(&agent).unwrap().clone();
-        let link = Link { agent, revision: entry.revision, session: SessionId::from_u128(7) };
+        let link = Link { agent, revision: entry.revision, session: SessionId::from_u128(7), call: None };
         let (owner, autonomy) = (name("finance-platform"), entry.rules.autonomy);
         Principal { link, owner, on_behalf_of: None, parents: Vec::new(), autonomy }
     }

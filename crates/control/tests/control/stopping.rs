@@ -19,7 +19,12 @@ use crate::world::name;
 
 /// A call of some agent's session, on behalf of ana.
 fn principal(agent: &str, session: u128) -> Arc<Principal> {
-    let link = Link { agent: name(agent), revision: Digest::of(b"revision"), session: SessionId::from_u128(session) };
+    let link = Link {
+        agent: name(agent),
+        revision: Digest::of(b"revision"),
+        session: SessionId::from_u128(session),
+        call: None,
+    };
     let (owner, autonomy) = (name("finance-platform"), domain::principal::Autonomy::Autonomous);
     Arc::new(Principal { link, owner, on_behalf_of: Some(name("ana")), parents: Vec::new(), autonomy })
 }

@@ -149,7 +149,7 @@ impl World {
         let registry = after(&empty, &events);
         let revision = registry.agent(&name("reconciliation-finance")).unwrap().revision;
         let session = SessionId::from_u128(7);
-        let link = Link { agent: name("reconciliation-finance"), revision, session };
+        let link = Link { agent: name("reconciliation-finance"), revision, session, call: None };
         let owner = name("finance-platform");
         let autonomy = registry.autonomy(&link.agent, revision).unwrap();
         let mut world = World {

@@ -78,7 +78,12 @@ pub(crate) fn session(n: u64) -> SessionId {
 
 pub(crate) fn stamp(session: SessionId) -> Stamp {
     let principal = Principal {
-        link: Link { agent: "bench-agent".parse().expect("a name"), revision: Digest::of(b"revision"), session },
+        link: Link {
+            agent: "bench-agent".parse().expect("a name"),
+            revision: Digest::of(b"revision"),
+            session,
+            call: None,
+        },
         owner: "bench".parse().expect("a name"),
         on_behalf_of: Some("ana".parse().expect("a name")),
         parents: Vec::new(),

@@ -121,6 +121,7 @@ pub(crate) fn waiting(wait: &Wait) -> String {
         WaitFor::Model { failed } => {
             format!("to ask its model again, which failed {}", count(i64::from(*failed), "time"))
         }
+        WaitFor::Delegated { agent, session } => format!("for {agent}, in {session}"),
     };
     match wait.until {
         Some(until) => format!("{what}, until {} at the latest", instant(until)),
@@ -259,6 +260,7 @@ pub fn asker(person: Option<&Name>, origin: Origin) -> String {
         (Some(person), _) => person.to_string(),
         (None, Origin::Webhook) => "a webhook (untrusted)".to_owned(),
         (None, Origin::Descriptor) => "a schedule".to_owned(),
+        (None, Origin::Agent) => "another agent".to_owned(),
         (None, Origin::Person | Origin::Model | Origin::Capability | Origin::Memory | Origin::Runtime) => {
             "an administrator".to_owned()
         }

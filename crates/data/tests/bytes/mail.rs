@@ -1,14 +1,14 @@
 //! One example of each kind of mail at least: it waits in the store while versions come and go.
 
 use domain::event::Resolution;
-use domain::id::TraceId;
-use domain::mail::{MailBody, Start};
+use domain::id::{SessionId, TraceId};
+use domain::mail::{MailBody, Returned, Start};
 use domain::message::{Message, Origin, Role};
 
-use crate::part::{call, name, plain_principal, plain_verdict, principal, verdict};
+use crate::part::{call, name, plain_principal, plain_verdict, principal, settlement, verdict};
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS: usize = 9;
 
 /// A number per kind, dense.
 pub(crate) fn number(mail: &MailBody) -> usize {
@@ -21,6 +21,7 @@ pub(crate) fn number(mail: &MailBody) -> usize {
         MailBody::Suspend { .. } => 5,
         MailBody::Resume { .. } => 6,
         MailBody::Tick { .. } => 7,
+        MailBody::Returned { .. } => 8,
     }
 }
 
@@ -36,6 +37,13 @@ pub(crate) fn examples() -> Vec<MailBody> {
         partition: None,
         attached: false,
     };
+    let returned = |end, labels| MailBody::Returned {
+        call: call(),
+        from: SessionId::delegated_by(call()),
+        end,
+        spent: settlement().amounts,
+        labels,
+    };
     let resolved = |resolution| MailBody::Resolved { call: call(), attempt: 1, person: name("ana"), resolution };
     vec![
         MailBody::Message { start: Box::new(full), from: Some(name("ana")), message: message() },
@@ -50,5 +58,8 @@ pub(crate) fn examples() -> Vec<MailBody> {
         MailBody::Kill { by: "admin".to_owned(), reason: "stuck".to_owned() },
         MailBody::Suspend { by: "person/ana".to_owned(), reason: "odd drafts".to_owned() },
         MailBody::Resume { by: "person/ana".to_owned() },
+        returned(Returned::Answered { text: "It is 1,418.20 USD.".to_owned() }, vec!["confidential".to_owned()]),
+        returned(Returned::Failed { reason: "the budget is spent".to_owned() }, Vec::new()),
+        returned(Returned::Killed { by: "admin".to_owned(), reason: "stuck".to_owned() }, Vec::new()),
     ]
 }

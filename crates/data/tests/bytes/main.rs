@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what tests are set up with is known to be right")]
 
 mod control;
+mod delegation;
 mod event;
 mod mail;
 mod part;
@@ -61,6 +62,7 @@ fn every_event_is_written_as_it_always_was() {
     check(&by_kind("event.retries", "kind", event::of_retries()));
     check(&by_kind("event.budget", "kind", event::of_budgets()));
     check(&by_kind("event.origins", "kind", event::of_origins()));
+    check(&by_kind("event.delegation", "kind", delegation::examples()));
 }
 
 #[test]
@@ -116,6 +118,7 @@ fn write_missing_files() {
     write_missing(&by_kind("event.retries", "kind", event::of_retries()));
     write_missing(&by_kind("event.budget", "kind", event::of_budgets()));
     write_missing(&by_kind("event.origins", "kind", event::of_origins()));
+    write_missing(&by_kind("event.delegation", "kind", delegation::examples()));
     write_missing(&by_kind("control", "kind", control::examples()));
     write_missing(&by_kind("control.added", "kind", control::added()));
     write_missing(&by_kind("mail", "mail", mail::examples()));

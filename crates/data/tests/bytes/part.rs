@@ -42,7 +42,7 @@ pub(crate) fn email() -> CapabilityRef {
 }
 
 pub(crate) fn link(agent: &str) -> Link {
-    Link { agent: name(agent), revision: digest(agent), session: session() }
+    Link { agent: name(agent), revision: digest(agent), session: session(), call: None }
 }
 
 pub(crate) fn principal() -> Principal {
@@ -113,6 +113,7 @@ pub(crate) fn settlement() -> Settlement {
         scripted: true,
         fallback: None,
         cache: None,
+        delegated: None,
     }
 }
 

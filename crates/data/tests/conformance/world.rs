@@ -135,7 +135,7 @@ pub(crate) fn session_on(shard: u8, n: u64) -> SessionId {
 
 pub(crate) fn principal(session: SessionId) -> Principal {
     Principal {
-        link: Link { agent: name("finance"), revision: Digest::of(b"revision"), session },
+        link: Link { agent: name("finance"), revision: Digest::of(b"revision"), session, call: None },
         owner: name("finance-platform"),
         on_behalf_of: Some(name("ana")),
         parents: Vec::new(),

@@ -100,7 +100,7 @@ fn session(shard: u8, n: u64) -> SessionId {
 
 fn stamp(session: SessionId, cause: &str) -> Stamp {
     let principal = Principal {
-        link: Link { agent: name("finance"), revision: Digest::of(b"revision"), session },
+        link: Link { agent: name("finance"), revision: Digest::of(b"revision"), session, call: None },
         owner: name("finance"),
         on_behalf_of: None,
         parents: Vec::new(),

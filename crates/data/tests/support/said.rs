@@ -19,7 +19,7 @@ pub(crate) async fn say(log: &Log, writer: &mut SessionWriter, text: &str) -> Re
     let (agent, session) = ("finance".parse::<domain::id::Name>().unwrap(), writer.session());
     let revision = Digest::of(b"revision");
     let principal = Principal {
-        link: Link { agent: agent.clone(), revision, session },
+        link: Link { agent: agent.clone(), revision, session, call: None },
         owner: agent.clone(),
         on_behalf_of: None,
         parents: Vec::new(),

@@ -34,7 +34,7 @@ impl Story {
     pub(crate) fn begins(key: &str, autonomy: Autonomy) -> Self {
         let agent = name("reconciliation-finance");
         let session = SessionId::for_key(&agent, key);
-        let link = Link { agent, revision: Digest::of(b"revision 1"), session };
+        let link = Link { agent, revision: Digest::of(b"revision 1"), session, call: None };
         let principal = Principal {
             link,
             owner: name("finance-platform"),
@@ -285,6 +285,7 @@ pub(crate) fn model_settlement() -> Settlement {
         scripted: true,
         fallback: None,
         cache: None,
+        delegated: None,
     }
 }
 

@@ -11,7 +11,7 @@ mod model;
 mod tools;
 mod trigger;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -19,6 +19,7 @@ use super::field::{Field, Mapping, Reading, Shape, Writer};
 use super::node::Node;
 use super::resource::{Resource, Spec};
 use super::shape::Whole;
+use crate::budget::Meter;
 use crate::capability::CapabilityRef;
 use crate::control::Kind;
 use crate::id::Name;
@@ -42,6 +43,9 @@ pub type Agent = Resource<AgentSpec>;
 
 /// How many turns a session has, where the descriptor does not tell.
 pub const DEFAULT_TURNS: u32 = 60;
+
+/// How deep an agent may delegate, where the descriptor does not tell.
+const DEFAULT_DEPTH: u32 = 3;
 
 /// What an agent is.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,9 +79,32 @@ pub struct AgentSpec {
 pub struct Limits {
     /// How often it may ask its model.
     pub turns: u32,
+    /// How many sessions may stand below it, each delegated to by the one above.
+    pub depth: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { turns: DEFAULT_TURNS, depth: DEFAULT_DEPTH }
+    }
 }
 
 impl Agent {
+    /// How it lists an agent that it may delegate to.
+    pub fn delegates_to(&self, to: &Name) -> Option<&ToolUse> {
+        self.spec.tools.iter().find(|used| matches!(&used.tool, CapabilityRef::Agent(agent) if agent == to))
+    }
+
+    /// What it passes on to an agent that it delegates to: what its descriptor says, or its own tools; nothing, where it
+    /// may not delegate to it.
+    pub fn passes_on(&self, to: &Name) -> BTreeSet<CapabilityRef> {
+        let Some(listed) = self.delegates_to(to) else { return BTreeSet::new() };
+        match &listed.may {
+            Some(may) => may.iter().cloned().collect(),
+            None => self.spec.tools.iter().map(|used| used.tool.clone()).collect(),
+        }
+    }
+
     /// The group whose people decide its requests: the one that it names, or its owner.
     pub fn approvers(&self) -> &Name {
         self.spec.approval.by.as_ref().unwrap_or(&self.metadata.owner)
@@ -96,17 +123,23 @@ impl Agent {
 }
 
 const TURNS: Field<Whole<1, 10_000>> = Field::new("turns", "How often a session may ask its model. Absent: 60.");
-const LIMITS_FIELDS: Mapping = Mapping { rows: &[TURNS.row()], not_yet: &["wall", "depth"] };
+const DEPTH: Field<Whole<0, 8>> =
+    Field::new("depth", "How deep it may delegate: to an agent that delegates to another is 2. Absent: 3.");
+const LIMITS_FIELDS: Mapping = Mapping { rows: &[TURNS.row(), DEPTH.row()], not_yet: &["wall"] };
 
 impl Shape for Limits {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
         let fields = LIMITS_FIELDS.open(node, reading)?;
-        let turns = fields.optional(&TURNS, reading)?;
-        Some(Limits { turns: turns.map_or(DEFAULT_TURNS, |Whole(turns)| turns as u32) })
+        let (turns, depth) = (fields.optional(&TURNS, reading)?, fields.optional(&DEPTH, reading)?);
+        Some(Limits {
+            turns: turns.map_or(DEFAULT_TURNS, |Whole(turns)| turns as u32),
+            depth: depth.map_or(DEFAULT_DEPTH, |Whole(depth)| depth as u32),
+        })
     }
 
     fn write(&self) -> Value {
-        Writer::default().put(&TURNS, &Whole(self.turns.into())).done()
+        let depth = Some(Whole(self.depth.into())).filter(|_| self.depth != DEFAULT_DEPTH);
+        Writer::default().put(&TURNS, &Whole(self.turns.into())).put_some(&DEPTH, depth.as_ref()).done()
     }
 
     fn schema() -> Value {
@@ -161,7 +194,9 @@ impl Shape for AgentSpec {
         let concurrency = fields.optional(&CONCURRENCY, reading);
         let compute = fields.optional(&COMPUTE, reading);
         let (tools, memory) = (tools?.unwrap_or_default(), memory?.unwrap_or(Memory::None));
-        check_tools(&tools, memory, node, reading)?;
+        let budgets = budgets?.unwrap_or_default();
+        let has_money = budgets.caps.keys().any(|(meter, _)| *meter == Meter::UsdMicros);
+        check_tools(&tools, (memory, has_money), node, reading)?;
         let triggers = triggers?.unwrap_or_default();
         let concurrency = concurrency?.unwrap_or_default();
         check_triggers(&triggers, &concurrency, node, reading)?;
@@ -170,10 +205,10 @@ impl Shape for AgentSpec {
             model: model?,
             memory,
             tools,
-            budgets: budgets?.unwrap_or_default(),
+            budgets,
             approval: approval?.unwrap_or_default(),
             autonomy: autonomy?.unwrap_or_default(),
-            limits: limits?.unwrap_or(Limits { turns: DEFAULT_TURNS }),
+            limits: limits?.unwrap_or_default(),
             triggers,
             concurrency,
             compute_usd_per_hour: compute?.unwrap_or_default(),

@@ -15,6 +15,7 @@ use crate::message::{Content, Message, Origin, Part, Role, Trust};
 impl Session {
     /// Folds one event, recorded at `at`.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
+        self.spent = self.spent.plus(&event.spent());
         match event {
             Event::SessionStarted { .. } | Event::Charged { .. } => {}
             Event::MessageReceived { mail, message, .. } => {

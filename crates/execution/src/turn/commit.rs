@@ -7,7 +7,7 @@ use data::error::{CommitError, DataError, Refused};
 use data::record::Stamp;
 use data::rows::{Head, Rows};
 use domain::event::Event;
-use domain::id::Seq;
+use domain::id::{Seq, SpanId};
 use domain::session::Session;
 
 use super::{Stop, Turn};
@@ -87,7 +87,7 @@ impl Turn {
         Stamp {
             principal: session.principal.clone(),
             trace: session.trace,
-            parent: None,
+            parent: session.principal.delegated_by().map(|call| SpanId::of_call(call, 1)),
             cause: self.cause.clone(),
             control_pos: self.parts.gateway.control_pos(),
             mode: session.principal.mode(),

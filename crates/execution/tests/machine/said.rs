@@ -35,7 +35,8 @@ fn session_id() -> SessionId {
 }
 
 pub(crate) fn start() -> Start {
-    let link = Link { agent: "payer".parse().unwrap(), revision: Digest::of(b"revision"), session: session_id() };
+    let link =
+        Link { agent: "payer".parse().unwrap(), revision: Digest::of(b"revision"), session: session_id(), call: None };
     let owner = "finance".parse().unwrap();
     let principal = Principal { link, owner, on_behalf_of: None, parents: Vec::new(), autonomy: Autonomy::Autonomous };
     Start { principal, key: "k".to_owned(), trace: TraceId(1), case: None, partition: None, attached: false }

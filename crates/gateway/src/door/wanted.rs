@@ -3,18 +3,20 @@
 
 use std::sync::Arc;
 
-use control::{Registry, provenance};
+use control::{Registry, delegate, provenance};
 use domain::budget::Amounts;
 use domain::call::{ApprovalRequest, Ask, CapabilityAct};
 use domain::capability::{CapabilityRef, Effect};
 use domain::decision::Refusal;
 use domain::descriptor::{Capability, Memory, Places};
-use domain::id::Digest;
+use domain::id::{Digest, Name};
+use domain::mail::Start;
 use domain::principal::Principal;
 use domain::provenance::Provenance;
 use serde_json::{Map, Value};
 
 use super::{Door, perform, refusal};
+use crate::agent;
 use crate::internal::Internal;
 use crate::schema::Schema;
 use crate::upstream::Spec;
@@ -61,7 +63,15 @@ pub(super) enum By {
     Runtime {
         /// For how long the agent remembers.
         retention_days: Option<u32>,
+        /// How the session starts that it is delegated to.
+        delegates: Option<Box<Start>>,
     },
+}
+
+impl By {
+    fn inside(retention_days: Option<u32>) -> Self {
+        By::Runtime { retention_days, delegates: None }
+    }
 }
 
 /// Why a call is not looked up to the end.
@@ -82,7 +92,7 @@ impl Wanted {
     /// What nobody looked at: the worst it can be.
     pub(super) fn unseen(capability: CapabilityRef) -> Self {
         let (effect, schema) = (Effect::Irreversible, Digest::of(b""));
-        let (arguments, worst, by) = (Map::new(), Amounts::default(), By::Runtime { retention_days: None });
+        let (arguments, worst, by) = (Map::new(), Amounts::default(), By::inside(None));
         let (provenance, input_schema) = (None, None);
         Wanted { capability, effect, arguments, schema, input_schema, value_usd_micros: None, worst, provenance, by }
     }
@@ -133,6 +143,7 @@ impl Door {
                 let retention_days = retention_days(registry, &ask.principal);
                 return Ok(inside(capability, internal, &ask.act.arguments, retention_days)?.traced(registry, ask));
             }
+            CapabilityRef::Agent(name) => return Ok(delegated(registry, ask, name)?.traced(registry, ask)),
             CapabilityRef::External(name) => name,
         };
         let described = registry.capability(name).ok_or_else(|| refusal::unknown(&capability))?;
@@ -201,7 +212,28 @@ fn inside(
         value_usd_micros: None,
         worst: Amounts::default(),
         provenance: None,
-        by: By::Runtime { retention_days },
+        by: By::inside(retention_days),
+    })
+}
+
+/// Delegation: nothing is done by it, and whatever the other agent does is asked about then. What people consent to is
+/// its descriptor, too.
+fn delegated(registry: &Registry, ask: &Ask<CapabilityAct>, agent: &Name) -> Result<Wanted, Refusal> {
+    let capability = CapabilityRef::Agent(agent.clone());
+    let start = delegate::start(registry, &ask.principal, (ask.call, agent))?;
+    let input_schema = agent::schema();
+    let schema = Schema::compile(&input_schema).map_err(|why| refusal::unavailable(&capability, &why))?;
+    let arguments = fit(&capability, &schema, &ask.act.arguments)?;
+    Ok(Wanted {
+        effect: Effect::Read,
+        arguments,
+        schema: agent::bound_to(agent, start.principal.link.revision),
+        input_schema: Some(Arc::new(input_schema)),
+        value_usd_micros: None,
+        worst: Amounts::default(),
+        provenance: None,
+        by: By::Runtime { retention_days: None, delegates: Some(Box::new(start)) },
+        capability,
     })
 }
 

@@ -156,7 +156,7 @@ fn principal(gate: &Gate) -> Principal {
     let agent = name("worker");
     let revision = registry.agent(&agent).unwrap().revision;
     let session = SessionId::for_key(&agent, "test");
-    let link = Link { agent, revision, session };
+    let link = Link { agent, revision, session, call: None };
     let autonomy = Autonomy::Autonomous;
     Principal { link, owner: name("office"), on_behalf_of: None, parents: Vec::new(), autonomy }
 }

@@ -127,7 +127,7 @@ pub(crate) async fn played_by(model: &str, provider: &str, played: Arc<dyn Provi
 
 fn principal(revision: Digest) -> Principal {
     let name = |text: &str| text.parse().expect("a name");
-    let link = Link { agent: name("thinker"), revision, session: SESSION };
+    let link = Link { agent: name("thinker"), revision, session: SESSION, call: None };
     Principal { link, owner: name("finance"), on_behalf_of: None, parents: Vec::new(), autonomy: Autonomy::Autonomous }
 }
 

@@ -118,7 +118,7 @@ fn prices_of(registry: &Registry, agent: &Name, now: Timestamp) -> Prices {
     };
     let costs = entry.descriptor.capabilities().into_iter().filter_map(|capability| match capability {
         CapabilityRef::External(name) => Some(registry.capability(&name)?.descriptor.spec.cost_usd.0),
-        CapabilityRef::Internal(_) => None,
+        CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => None,
     });
     let compute = spec.compute_usd_per_hour.0;
     let unpriced = unpriced.map(|why| format!("its model answers nothing: {why}"));

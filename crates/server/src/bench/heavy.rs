@@ -94,7 +94,7 @@ impl Quiet {
         let registry = self.gate.registry();
         let entry = registry.agent(agent).with_context(|| format!("there is no agent {agent}"))?;
         Ok(Principal {
-            link: Link { agent: agent.clone(), revision: entry.revision, session },
+            link: Link { agent: agent.clone(), revision: entry.revision, session, call: None },
             owner: entry.descriptor.metadata.owner.clone(),
             on_behalf_of: None,
             parents: Vec::new(),

@@ -129,7 +129,7 @@ fn request() -> Request {
 
 fn principal(session: SessionId) -> Principal {
     Principal {
-        link: Link { agent: name("bench"), revision: Digest::of(b"bench"), session },
+        link: Link { agent: name("bench"), revision: Digest::of(b"bench"), session, call: None },
         owner: name("bench"),
         on_behalf_of: None,
         parents: Vec::new(),

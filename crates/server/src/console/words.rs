@@ -156,6 +156,7 @@ pub(super) fn wait(wait: &Wait) -> Markup {
         WaitFor::Model { failed } => {
             html! { "its model, which failed " (failed) @if *failed == 1 { " time" } @else { " times in a row" } }
         }
+        WaitFor::Delegated { agent, session } => html! { a href={ "/sessions/" (session) } { (agent) } },
     }
 }
 

@@ -76,6 +76,9 @@ impl Waits<'_> {
             WaitFor::Frozen { scope } => format!("Not done yet: {scope} is frozen by an administrator."),
             WaitFor::Paused { by } => format!("Not done yet: {by} suspended this session."),
             WaitFor::Timer | WaitFor::Model { .. } => format!("Not done yet: it waits{until}."),
+            WaitFor::Delegated { agent, session } => {
+                format!("Not done yet: {agent} works on it, in {}/sessions/{session}.", app.url)
+            }
         };
         format!(
             "{waits} Make the same call again after that, with the same arguments: it is this very call, {}.",

@@ -42,6 +42,8 @@ struct Settled {
     fallback: Option<StoodIn>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cache: Option<CacheUse>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delegated: Option<Amounts>,
 }
 
 #[derive(Serialize, Deserialize)]
