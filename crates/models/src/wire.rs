@@ -38,6 +38,12 @@ pub enum Wire {
     Gemini,
 }
 
+/// An object of these fields, in this order. They are moved into it; `json!` copies what is handed to it, and a
+/// conversation is long.
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    fields.into_iter().collect()
+}
+
 /// Reads the events of one answer.
 trait Decode: std::fmt::Debug + Send {
     /// Reads one event, and gives `each` what it says.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::SCRIPTED_SIGNATURE;
 use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
+use crate::wire::object;
 
 /// The body for this request, without cache marks.
 pub fn encode(request: &Request) -> Value {
@@ -35,7 +36,8 @@ fn tools(request: &Request) -> Vec<Value> {
         }
         let mut schema = tool.input_schema.clone();
         schema.sort_all_objects();
-        json!({"name": tool.name, "description": tool.description, "input_schema": schema})
+        let (name, description) = (tool.name.as_str().into(), tool.description.as_str().into());
+        object([("name", name), ("description", description), ("input_schema", schema)])
     };
     tools.iter().map(tool).collect()
 }
@@ -125,7 +127,7 @@ fn conversation(messages: &[std::sync::Arc<Message>]) -> Vec<Value> {
         }
     }
     answer_every_use(&mut turns);
-    turns.into_iter().map(|turn| json!({"role": turn.role, "content": turn.blocks})).collect()
+    turns.into_iter().map(|turn| object([("role", turn.role.into()), ("content", turn.blocks.into())])).collect()
 }
 
 fn blocks(message: &Message) -> Vec<Value> {
@@ -144,12 +146,15 @@ fn agent_blocks(message: &Message) -> Vec<Value> {
 fn block(content: &Content) -> Option<Value> {
     match content {
         // The format refuses empty texts.
-        Content::Text { text } => (!text.trim().is_empty()).then(|| json!({"type": "text", "text": text})),
+        Content::Text { text } => {
+            (!text.trim().is_empty()).then(|| object([("type", "text".into()), ("text", text.as_str().into())]))
+        }
         Content::Reasoning { raw, .. } => (is_reasoning(raw) && is_signed(raw)).then(|| raw.clone()),
         Content::Use { use_id, capability, arguments, .. } => {
             let mut input = if arguments.is_object() { arguments.clone() } else { json!({}) };
             input.sort_all_objects();
-            Some(json!({"type": "tool_use", "id": use_id, "name": capability, "input": input}))
+            let (id, name) = (use_id.as_str().into(), capability.as_str().into());
+            Some(object([("type", "tool_use".into()), ("id", id), ("name", name), ("input", input)]))
         }
         Content::Result { use_id, text, error, .. } => Some(result(use_id, text, *error)),
         Content::Other { raw } => is_own(raw).then(|| raw.clone()),

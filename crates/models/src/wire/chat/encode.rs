@@ -5,6 +5,7 @@ use domain::message::Content;
 use serde_json::{Map, Value, json};
 
 use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
+use crate::wire::object;
 use crate::wire::turns::{Said, Turn, turns};
 
 /// The body for this request. OpenAI's own models know the cap by its newer name only; other servers by the old one.
@@ -31,7 +32,9 @@ fn tool(tool: &Tool) -> Value {
     }
     let mut schema = tool.input_schema.clone();
     schema.sort_all_objects();
-    json!({"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": schema}})
+    let (name, description) = (tool.name.as_str().into(), tool.description.as_str().into());
+    let function = object([("name", name), ("description", description), ("parameters", schema)]);
+    object([("type", "function".into()), ("function", function)])
 }
 
 fn options(request: &Request, body: &mut Map<String, Value>) {
@@ -112,7 +115,7 @@ fn person(turn: &Turn<'_>) -> Option<Value> {
         [one] if one["type"] == "text" => one["text"].take(),
         _ => Value::Array(parts),
     };
-    Some(json!({"role": "user", "content": content}))
+    Some(object([("role", "user".into()), ("content", content)]))
 }
 
 fn is_own(raw: &Value) -> bool {

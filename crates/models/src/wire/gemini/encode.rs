@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::SIGNATURE;
 use crate::provider::{Effort, Format, Options, Request, Tool, ToolChoice};
+use crate::wire::object;
 use crate::wire::turns::{Said, Turn, turns};
 
 /// The body for this request.
@@ -33,7 +34,8 @@ pub fn encode(request: &Request) -> Value {
 fn tool(tool: &Tool) -> Value {
     let mut schema = tool.input_schema.clone();
     schema.sort_all_objects();
-    json!({"name": tool.name, "description": tool.description, "parametersJsonSchema": schema})
+    let (name, description) = (tool.name.as_str().into(), tool.description.as_str().into());
+    object([("name", name), ("description", description), ("parametersJsonSchema", schema)])
 }
 
 fn calling(choice: &ToolChoice) -> Value {
@@ -93,7 +95,7 @@ fn conversation(request: &Request) -> Vec<Value> {
     let content = |turn: &Turn<'_>| {
         let parts = if turn.agent { agent(turn) } else { person(turn, &names) };
         let role = if turn.agent { "model" } else { "user" };
-        (!parts.is_empty()).then(|| json!({"role": role, "parts": parts}))
+        (!parts.is_empty()).then(|| object([("role", role.into()), ("parts", parts.into())]))
     };
     turns.iter().filter_map(content).collect()
 }
@@ -130,7 +132,8 @@ fn agent(turn: &Turn<'_>) -> Vec<Value> {
             Content::Use { use_id, capability, arguments, .. } => {
                 let mut sorted = if arguments.is_object() { arguments.clone() } else { json!({}) };
                 sorted.sort_all_objects();
-                json!({"functionCall": {"id": use_id, "name": capability, "args": sorted}})
+                let (id, name) = (use_id.as_str().into(), capability.as_str().into());
+                object([("functionCall", object([("id", id), ("name", name), ("args", sorted)]))])
             }
             Content::Other { raw } if is_own(raw) => raw.clone(),
             Content::Reasoning { raw, .. } => {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::provider::{Format, Options, Request, Tool, ToolChoice};
 use crate::wire::chat::effort_word;
+use crate::wire::object;
 use crate::wire::turns::{Said, turns};
 
 /// The body for this request.
@@ -45,7 +46,9 @@ fn tool(tool: &Tool) -> Value {
     let mut schema = tool.input_schema.clone();
     schema.sort_all_objects();
     // Absent means strict here, which refuses most schemas.
-    json!({"type": "function", "name": tool.name, "description": tool.description, "parameters": schema, "strict": false})
+    let (name, description) = (tool.name.as_str().into(), tool.description.as_str().into());
+    let strict = ("strict", false.into());
+    object([("type", "function".into()), ("name", name), ("description", description), ("parameters", schema), strict])
 }
 
 fn options(request: &Request, body: &mut Map<String, Value>) {
@@ -93,7 +96,7 @@ fn conversation(request: &Request) -> Vec<Value> {
             }
         }
         if !content.is_empty() {
-            items.push(json!({"type": "message", "role": "user", "content": content}));
+            items.push(object([("type", "message".into()), ("role", "user".into()), ("content", content.into())]));
         }
     }
     items
