@@ -5,6 +5,7 @@
 //! POST ─▶ an agent's key? ─▶ from where? ─▶ wire::read ─▶ Runtime::attach_{offers, call, look} ─▶ JSON, or a stream
 //! ```
 
+mod asked;
 mod guest;
 mod origin;
 mod reply;
@@ -18,15 +19,17 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::clock::Clock;
+use domain::decision::WaitFor;
 use domain::id::Name;
 use domain::principal::Caller;
-use execution::{Use, Whose};
+use execution::{AttachError, CallReply, Use, Whose};
 use gateway::wire::{self, Era, Fault, Frame, Method, Notification, ToolCall, Wrong};
 use serde_json::Value;
 
 use crate::app::App;
 use crate::auth::Who;
 use crate::error::ApiError;
+use asked::Asked;
 use guest::Guests;
 use slow::Open;
 
@@ -42,12 +45,13 @@ const LONGEST_KEY: usize = 200;
 pub(crate) struct Mcp {
     guests: Guests,
     open: Open,
+    asked: Asked,
 }
 
 impl Mcp {
     /// With the secret that session ids are signed with.
     pub(crate) fn new(secret: &[u8], clock: Arc<dyn Clock>) -> Self {
-        Mcp { guests: Guests::new(secret, clock), open: Open::default() }
+        Mcp { guests: Guests::new(secret, clock), open: Open::default(), asked: Asked::default() }
     }
 }
 
@@ -202,7 +206,7 @@ async fn call_tool(
     let (era, id, tasks) = (request.era, request.id.clone(), request.client.takes_tasks);
     let (agent, app_of_call) = (sent.agent.clone(), app.clone());
     let ends = async move {
-        let reply = app_of_call.runtime.attach_call(&agent, whose, wanted, patience).await;
+        let reply = used(&app_of_call, &agent, (whose, wanted), patience).await;
         wire::complete(&id, &reply::told(&app_of_call, era, tasks, reply))
     };
     let kept = app.mcp.open.keep(&sent.agent, session_id(&sent.headers), &request.id);
@@ -212,6 +216,28 @@ async fn call_tool(
         .iter()
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/event-stream")));
     Ok(slow::answer(ends, kept, (streams, request.progress.clone())).await)
+}
+
+/// The use of a capability; refused where people have more before them already than one agent may ask.
+async fn used(
+    app: &App,
+    agent: &Name,
+    (whose, wanted): (Whose, Use),
+    patience: Duration,
+) -> Result<CallReply, AttachError> {
+    let reads = |name: &Name| {
+        app.gate.registry().capability(name).is_some_and(|it| !it.descriptor.spec.effect.changes_something())
+    };
+    if !wanted.name.parse().is_ok_and(|name| reads(&name))
+        && let Some(full) = app.mcp.asked.full(app, agent).await
+    {
+        return Err(AttachError::Full(full));
+    }
+    let reply = app.runtime.attach_call(agent, whose, wanted, patience).await;
+    if let Ok(CallReply::Waits { why: WaitFor::Approval { approval }, .. }) = &reply {
+        app.mcp.asked.more(agent, *approval);
+    }
+    reply
 }
 
 /// The session that a client says its call is of.

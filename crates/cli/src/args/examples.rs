@@ -128,8 +128,7 @@ A call that is not answered with 2xx is made again, later and later, under the s
 
 pub(super) const CHANNEL: &str = "\
 Examples:
-  ostler webhook add desk https://desk.example/hook --secret DESK_SECRET --for-people
-  ostler channel set --webhook desk --as ana
+  ostler channel set --webhook desk --as ana              needs `ostler webhook add desk … --for-people`
   ostler channel set --mail ana@example.com --as ana      needs `ostler up --smtp … --mail-from …`
   ostler channel list                  how it goes with each, and what went wrong last
   ostler channel remove --as ana

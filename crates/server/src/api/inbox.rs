@@ -5,6 +5,7 @@ pub(crate) mod past;
 mod progress;
 pub(crate) mod stats;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -90,12 +91,12 @@ pub(crate) struct Task {
     pub text: String,
 }
 
-/// Everything that waits, oldest first.
+/// Everything that waits, what is worth most first.
 pub(crate) async fn list(State(app): State<App>, _: Who) -> ApiResult<Json<Vec<Waiting>>> {
     Ok(Json(waiting(&app).await?))
 }
 
-/// Everything that waits, oldest first. A session that cannot be read does not hide the others.
+/// Everything that waits, what is worth most first. A session that cannot be read does not hide the others.
 pub(crate) async fn waiting(app: &App) -> ApiResult<Vec<Waiting>> {
     detailed(app, app.log.inbox().await?).await
 }
@@ -121,7 +122,7 @@ async fn detailed(app: &App, items: Vec<InboxItem>) -> ApiResult<Vec<Waiting>> {
         waiting.batch = batch::shape(waiting);
         waiting.undone = undone(waiting.effect);
     }
-    all.sort_by_key(|waiting| (waiting.since, waiting.call));
+    all.sort_by_key(|waiting| (Reverse(waiting.weight()), waiting.since, waiting.call));
     Ok(all)
 }
 
@@ -248,6 +249,11 @@ impl Waiting {
         self.arguments = edited.unwrap_or_else(|| consent.request.arguments.clone());
         self.progress = Some(progress);
         consent.request.reason.clone()
+    }
+
+    /// What stands above what: a write in doubt, then what is worth most. What nobody can value counts as worth more.
+    fn weight(&self) -> i64 {
+        if self.item == "in_doubt" { i64::MAX } else { self.value_usd_micros.unwrap_or(i64::MAX - 1) }
     }
 
     /// Whether somebody may answer it now.

@@ -204,3 +204,38 @@ async fn a_client_that_goes_away_leaves_its_call_to_end_once() {
     let calls = trace["steps"].as_array().unwrap().iter().filter(|step| step["name"] == "email-draft");
     assert_eq!(calls.map(|step| &step["state"]).collect::<Vec<_>>(), ["in_flight"], "{trace}");
 }
+
+#[tokio::test]
+async fn one_agent_cannot_bury_people_in_requests_and_what_is_worth_most_stands_first() {
+    let stage = Stage::with_agents().await;
+    let ana = stage.person("ana", "finance-platform").await;
+    let mut client = Client::new(&stage, "dunning-live").await;
+    let worth = |usd: f64| json!({"to": "ap@acme.example", "subject": format!("{usd}"), "amount_usd": usd});
+    for at in 0..100_u32 {
+        client.beside = vec![("prefer", "wait=0".to_owned()), ("ostler-session", format!("s{}", at % 10))];
+        let waits = client.uses("email-draft", worth(600.0 + f64::from(at))).await;
+        assert_eq!(waits["structuredContent"]["ostler"]["state"], "waiting", "{at}: {waits}");
+    }
+    client.beside = vec![("prefer", "wait=0".to_owned()), ("ostler-session", "another".to_owned())];
+    let more = client.uses("email-draft", worth(700.0)).await;
+    assert!(
+        more["structuredContent"]["ostler"]["state"] == "full" && words(&more).contains("requests for consent"),
+        "{more}"
+    );
+    let read = client.uses(READ, json!({"company": "acme"})).await;
+    assert_eq!(read["isError"], false, "what asks nobody goes on: {read}");
+    let inbox = stage.get("/api/inbox").await.ok();
+    let items = inbox.as_array().unwrap();
+    assert_eq!((items.len(), &items[0]["value_usd_micros"]), (100, &json!(699_000_000)), "what is worth most is first");
+    let path = format!("/api/inbox/{}/deny", items[0]["id"].as_str().unwrap());
+    stage.by(&ana, "POST", &path, r#"{"reason": "enough"}"#).await.ok();
+    // The inbox is looked at once a second.
+    loop {
+        let again = client.uses("email-draft", worth(700.0)).await;
+        if again["structuredContent"]["ostler"]["state"] == "waiting" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(stage.get("/api/inbox").await.ok()[0]["value_usd_micros"], json!(700_000_000));
+}
