@@ -84,12 +84,14 @@ fn money_is_exact_or_unknown() {
 
 #[test]
 fn a_key_is_a_text_or_a_whole_number() {
-    let args = json!({"s": "INV-1", "n": 7, "f": 0.5, "e": ""});
+    // The last one is read as the number before it: two keys would be one.
+    let args = json!({"s": "INV-1", "n": 7, "f": 0.5, "e": "", "id": 9_007_199_254_740_991_i64, "next": 9_007_199_254_740_993_i64});
     let text = |text: &str| Expression::parse(text, &["args"]).unwrap().text(&[("args", &args)]).ok();
     assert_eq!(text("args.s").as_deref(), Some("INV-1"));
     assert_eq!(text("args.n").as_deref(), Some("7"));
     assert_eq!(text("-0").as_deref(), Some("0"));
     assert_eq!((text("args.f"), text("args.e"), text("args")), (None, None, None));
+    assert_eq!((text("args.id").as_deref(), text("args.next")), (Some("9007199254740991"), None));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::ExpressionError;
 
 /// The largest whole number that a double holds exactly, and its negative.
-pub(super) const EXACT: f64 = 9_007_199_254_740_992.0;
+pub(super) const EXACT: f64 = 9_007_199_254_740_991.0;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
