@@ -17,7 +17,7 @@ use std::time::Duration;
 use domain::capability::Offer;
 use domain::clock::Timestamp;
 use domain::decision::{Refusal, RefusedBy, WaitFor};
-use domain::id::{CallId, Digest, Name};
+use domain::id::{CallId, Digest, Name, SessionId};
 use domain::mail::Start;
 use models::ingress::Incoming;
 use models::provider::{Answer, ProviderError};
@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use guests::Guests;
 pub(crate) use linger::Lingering;
 pub use request::Say;
-pub(crate) use request::{Listener, ModelRequest, Request, What};
+pub(crate) use request::{Listener, ModelRequest, Request, Taken, What};
 
 use crate::mailbox::{Full, Runtime};
 
@@ -221,13 +221,7 @@ impl Runtime {
         wanted: Use,
         wait: Duration,
     ) -> Result<CallReply, AttachError> {
-        let arguments = Digest::of_json(&wanted.arguments);
-        let (key, asked) = match whose {
-            Whose::Key(key) => (checked(key)?, None),
-            Whose::Asked { otherwise } => (otherwise, self.guests().asked(agent, (wanted.name.as_str(), arguments))),
-        };
-        let start = self.start_of(agent, key)?;
-        let session = asked.unwrap_or(start.principal.link.session);
+        let (session, start) = self.session_of(agent, whose, &wanted)?;
         let (listener, told) = mpsc::unbounded_channel();
         let what = What::Call { wanted, listener };
         self.ask(session, Request { agent: agent.clone(), start: Some(Box::new(start)), what })?;
@@ -253,6 +247,45 @@ impl Runtime {
             Err(AttachError::NotAttached(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes back a capability call of an attached agent: what waits is not made, and nobody is asked for consent to it any
+    /// more. Whether there was such a call; one that was sent goes on.
+    ///
+    /// # Errors
+    /// Where nobody knows.
+    pub async fn attach_withdraw(&self, agent: &Name, call: CallId) -> Result<bool, AttachError> {
+        self.withdraw(agent, call.session, Taken::Call(call)).await
+    }
+
+    /// The same of the call that this would be again, unless another request waits for it.
+    ///
+    /// # Errors
+    /// Where nobody knows.
+    pub async fn attach_give_up(&self, agent: &Name, whose: Whose, wanted: Use) -> Result<bool, AttachError> {
+        let (session, _) = self.session_of(agent, whose, &wanted)?;
+        self.withdraw(agent, session, Taken::Same(wanted)).await
+    }
+
+    async fn withdraw(&self, agent: &Name, session: SessionId, which: Taken) -> Result<bool, AttachError> {
+        let (reply, done) = oneshot::channel();
+        let what = What::Withdraw { which, reply };
+        self.ask(session, Request { agent: agent.clone(), start: None, what })?;
+        match done.await.unwrap_or_else(|_| Err(AttachError::lost())) {
+            Err(AttachError::NotAttached(_)) => Ok(false),
+            done => done,
+        }
+    }
+
+    /// Which session a capability call is of, and how that would start.
+    fn session_of(&self, agent: &Name, whose: Whose, wanted: &Use) -> Result<(SessionId, Start), AttachError> {
+        let arguments = Digest::of_json(&wanted.arguments);
+        let (key, asked) = match whose {
+            Whose::Key(key) => (checked(key)?, None),
+            Whose::Asked { otherwise } => (otherwise, self.guests().asked(agent, (wanted.name.as_str(), arguments))),
+        };
+        let start = self.start_of(agent, key)?;
+        Ok((asked.unwrap_or(start.principal.link.session), start))
     }
 
     /// What an agent may use now, sorted by name: exactly what its descriptor lists.

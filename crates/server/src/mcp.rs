@@ -103,11 +103,22 @@ pub(crate) async fn post(State(app): State<App>, sent: Sent) -> Response {
             answer(&app, &sent, *request).await.unwrap_or_else(|refused| refused.into_response())
         }
         Ok(Frame::Notification(Notification::Cancelled { request })) => {
-            app.mcp.open.cancel(&sent.agent, session_id(&sent.headers), &request);
+            cancel(&app, &sent, &request).await;
             StatusCode::ACCEPTED.into_response()
         }
         Ok(Frame::Notification(Notification::Other) | Frame::Response) => StatusCode::ACCEPTED.into_response(),
         Err(fault) => refused(&fault),
+    }
+}
+
+/// A client does not want an answer any more: what only waits for somebody is taken back.
+async fn cancel(app: &App, sent: &Sent, request: &Value) {
+    let Some((whose, wanted)) = app.mcp.open.cancel(&sent.agent, session_id(&sent.headers), request).await else {
+        return;
+    };
+    let name = wanted.name.clone();
+    if let Err(error) = app.runtime.attach_give_up(&sent.agent, whose, wanted).await {
+        tracing::warn!(agent = %sent.agent, %name, %error, "a call that its client took back may go on");
     }
 }
 
@@ -161,9 +172,18 @@ async fn answer(app: &App, sent: &Sent, request: wire::Request) -> Result<Respon
         }
         Method::CallTool(ref call) => return call_tool(app, sent, (&request, call), guest).await,
         Method::GetTask(ref task) => reply::task(app, &sent.agent, task, id).await?.told(),
-        Method::UpdateTask(ref task) | Method::CancelTask(ref task) => {
-            // Nothing is asked of a client, and what a person was asked stays asked: that it is one of its own is all.
+        Method::UpdateTask(ref task) => {
+            // Nothing is asked of a client: that it is one of its own is all.
             reply::task(app, &sent.agent, task, id).await?;
+            wire::shown(era)
+        }
+        Method::CancelTask(ref task) => {
+            let call = reply::task(app, &sent.agent, task, id).await?.id.parse();
+            if let Ok(call) = call {
+                // One that was sent goes on, and says how it ended.
+                let taken = app.runtime.attach_withdraw(&sent.agent, call).await;
+                taken.map_err(|error| Fault::new(Wrong::Inside, id, era, error.to_string()))?;
+            }
             wire::shown(era)
         }
     };
@@ -204,12 +224,13 @@ async fn call_tool(
     };
     let wanted = Use { name: call.name.clone(), arguments: call.arguments.clone() };
     let (era, id, tasks) = (request.era, request.id.clone(), request.client.takes_tasks);
+    let begun = (whose.clone(), wanted.clone());
+    let kept = app.mcp.open.keep(&sent.agent, (session_id(&sent.headers), &request.id), begun);
     let (agent, app_of_call) = (sent.agent.clone(), app.clone());
     let ends = async move {
         let reply = used(&app_of_call, &agent, (whose, wanted), patience).await;
         wire::complete(&id, &reply::told(&app_of_call, era, tasks, reply))
     };
-    let kept = app.mcp.open.keep(&sent.agent, session_id(&sent.headers), &request.id);
     let streams = sent
         .headers
         .get_all(header::ACCEPT)

@@ -50,6 +50,13 @@ impl Guests {
         all
     }
 
+    /// Whether somebody listens for the end of a call.
+    pub(crate) fn listens(&self, call: CallId) -> bool {
+        let inner = self.lock();
+        let all = inner.listeners.get(&(call.session, call.ordinal));
+        all.is_some_and(|all| all.iter().any(|one| !one.is_closed()))
+    }
+
     /// Whoever listens for any call of a session.
     pub(crate) fn take_all(&self, session: SessionId) -> Vec<Listener> {
         let mut inner = self.lock();

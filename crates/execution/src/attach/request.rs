@@ -35,6 +35,16 @@ pub(crate) enum What {
     Call { wanted: Use, listener: Listener },
     /// To know how a call stands.
     Look { call: CallId, listener: Listener },
+    /// A call not made any more.
+    Withdraw { which: Taken, reply: oneshot::Sender<Result<bool, AttachError>> },
+}
+
+/// A call that a client takes back.
+pub(crate) enum Taken {
+    /// This, whoever waits for it.
+    Call(CallId),
+    /// The one that this would be again, if nobody waits for it.
+    Same(Use),
 }
 
 /// A client that waits for its model.
@@ -47,12 +57,18 @@ pub(crate) struct ModelRequest {
 }
 
 impl Request {
+    /// Whether it begins something.
+    pub(crate) fn begins(&self) -> bool {
+        matches!(self.what, What::Model(_) | What::Call { .. })
+    }
+
     /// Says that nothing came of it.
     pub(crate) fn fail(self, error: AttachError) {
         // A client that went away hears nothing.
         match self.what {
             What::Model(request) => drop(request.reply.send(Err(error))),
             What::Call { listener, .. } | What::Look { listener, .. } => drop(listener.send(Err(error))),
+            What::Withdraw { reply, .. } => drop(reply.send(Err(error))),
         }
     }
 }

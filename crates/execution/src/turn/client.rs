@@ -10,7 +10,7 @@ use domain::decision::{Wait, WaitFor};
 use domain::event::Event;
 use domain::id::{CallId, Digest};
 use domain::message::Content;
-use domain::session::{CallState, Called, Phase};
+use domain::session::{CallKind, CallState, Called, Phase};
 use models::door::ClientAct;
 use models::provider::ProviderError;
 use models::{Came, Prepared};
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::Turn;
 use crate::attach::{
-    AttachError, CallReply, Lingering, Listener, ModelReply, ModelRequest, NotAttached, Request, Use, What,
+    AttachError, CallReply, Lingering, Listener, ModelReply, ModelRequest, NotAttached, Request, Taken, Use, What,
 };
 use crate::call::Ready;
 use crate::machine::{self, Told};
@@ -48,6 +48,7 @@ enum Tell {
     Model(oneshot::Sender<Result<ModelReply, AttachError>>, Result<ModelReply, AttachError>),
     Call(Vec<Listener>, Result<CallReply, AttachError>),
     Stands(CallId, CallReply),
+    Withdrawn(oneshot::Sender<Result<bool, AttachError>>, bool),
 }
 
 impl Clients {
@@ -74,6 +75,7 @@ impl Turn {
             match tell {
                 Tell::Model(reply, said) => drop(reply.send(said)),
                 Tell::Call(listeners, said) => listeners.into_iter().for_each(|one| drop(one.send(said.clone()))),
+                Tell::Withdrawn(reply, taken) => drop(reply.send(Ok(taken))),
                 Tell::Stands(call, reply) => self.parts.desk.guests().say(call, &Ok(reply)),
             }
         }
@@ -101,7 +103,7 @@ impl Turn {
                 let reason = format!("Session {id} is not one that a client of {} keeps the loop of.", request.agent);
                 let next = "Use another name for the session (`Ostler-Session`).".to_owned();
                 request.fail(AttachError::NotAttached(NotAttached { reason, next }));
-            } else if self.awake.session.open.len() + self.clients.fresh.len() >= OPEN_CALLS {
+            } else if self.awake.session.open.len() + self.clients.fresh.len() >= OPEN_CALLS && request.begins() {
                 request.fail(AttachError::Full(Full { bound: "the session's open calls", retry_after_ms: SOON_MS }));
             } else {
                 self.take_request(request);
@@ -124,7 +126,43 @@ impl Turn {
                     drop(listener.send(Err(AttachError::NotAttached(NotAttached { reason, next }))));
                 }
             }
+            What::Withdraw { which, reply } => {
+                let taken = self.withdraw(which);
+                self.clients.tells.push(Tell::Withdrawn(reply, taken));
+            }
         }
+    }
+
+    /// A client takes a call back: nobody is asked about it any more, and it is not made. One that was sent goes on.
+    fn withdraw(&mut self, which: Taken) -> bool {
+        let session = &self.awake.session;
+        let same = |wanted: &Use| {
+            let attached = session.attached.as_ref()?;
+            attached.same(&wanted.name, Digest::of_json(&wanted.arguments))
+        };
+        let ordinal = match &which {
+            Taken::Call(call) => Some(call.ordinal),
+            Taken::Same(wanted) => same(wanted),
+        };
+        let open = ordinal.and_then(|ordinal| session.open.get(&ordinal));
+        let waits = |state: &CallState| matches!(state, CallState::Wanted | CallState::Waiting { .. });
+        let Some(open) = open.filter(|open| waits(&open.state) && open.kind != CallKind::Model) else { return false };
+        let call = open.id;
+        if matches!(which, Taken::Same(_)) && self.parts.desk.guests().listens(call) {
+            return false;
+        }
+        let why = "Its client took it back before it was made.".to_owned();
+        let reason = "its client took it back".to_owned();
+        let asked = open.approval.as_ref().filter(|_| open.verdict.is_none() && !open.withdrawn);
+        if let Some(approval) = asked.map(|request| request.approval) {
+            let mut event = Event::ApprovalWithdrawn { approval, reason };
+            self.settle_ended(&mut event);
+            self.happen(event);
+        }
+        self.happen(Event::ClientTold { call, instead: Some(why.clone()) });
+        let listeners = self.parts.desk.guests().take(call);
+        self.clients.tells.push(Tell::Call(listeners, Err(AttachError::Stopped(why))));
+        true
     }
 
     /// Why nothing of it goes on, if nothing does.

@@ -81,7 +81,8 @@ impl Waits<'_> {
             }
         };
         format!(
-            "{waits} Make the same call again after that, with the same arguments: it is this very call, {}.",
+            "{waits} Make the same call again after that, with the same arguments: it is this very call, {}. It stays \
+             asked until it is decided, or taken back.",
             self.call
         )
     }
@@ -139,7 +140,10 @@ fn from_record(task: Task, call: &CapabilityCall) -> Task {
     let failed = |text: &str| wire::tool_result(Era::Stateless, text, None, true);
     match call.state {
         State::Wanted | State::Waiting | State::InFlight | State::InDoubt => task,
-        State::Dropped => Task { state: TaskState::Cancelled, message: "Its session was ended.".to_owned(), ..task },
+        State::Dropped => {
+            let message = call.error.clone().unwrap_or_else(|| "Its session was ended.".to_owned());
+            Task { state: TaskState::Cancelled, message, ..task }
+        }
         State::Answered | State::Failed | State::Refused | State::Recorded | State::Resolved | State::Abandoned => {
             let result = match (&call.result, &call.refusal, &call.error) {
                 (Some(came), _, _) => {

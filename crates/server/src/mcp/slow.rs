@@ -1,6 +1,6 @@
 //! An answer that takes its time. One that comes soon is a JSON object; a later one is the end of a stream that says
 //! meanwhile that somebody is still there. A client of the older era may say that it does not want it any more: it is
-//! not waited for then, and whatever was begun goes on.
+//! not waited for then, and whoever asks is told what was begun.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -13,9 +13,10 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use domain::id::Name;
+use execution::{Use, Whose};
 use gateway::wire;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// How soon an answer has to come to be one JSON object.
 const SOON: Duration = Duration::from_secs(1);
@@ -26,15 +27,27 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
 
 type Key = (Name, String, String);
 
+/// What a client began: a call, and whose it is.
+type Begun = (Whose, Use);
+
+/// A request that is being answered, as whoever takes it back finds it.
+struct Answering {
+    cancelled: Arc<Notify>,
+    begun: Begun,
+    /// Closed once nobody waits for the answer.
+    over: oneshot::Receiver<()>,
+}
+
 /// Requests that are being answered, of those clients that may take them back.
 #[derive(Default)]
-pub(super) struct Open(Arc<Mutex<BTreeMap<Key, Arc<Notify>>>>);
+pub(super) struct Open(Arc<Mutex<BTreeMap<Key, Answering>>>);
 
 /// A request that is being answered.
 pub(super) struct Kept {
-    all: Arc<Mutex<BTreeMap<Key, Arc<Notify>>>>,
+    all: Arc<Mutex<BTreeMap<Key, Answering>>>,
     key: Option<Key>,
     cancelled: Arc<Notify>,
+    _over: oneshot::Sender<()>,
 }
 
 impl Drop for Kept {
@@ -47,22 +60,26 @@ impl Drop for Kept {
 
 impl Open {
     /// Keeps a request while it is answered. Without a session there is nothing to take it back by.
-    pub(super) fn keep(&self, agent: &Name, session: Option<&str>, request: &Value) -> Kept {
+    pub(super) fn keep(&self, agent: &Name, (session, request): (Option<&str>, &Value), begun: Begun) -> Kept {
         let cancelled = Arc::new(Notify::new());
+        let (_over, over) = oneshot::channel();
         let key = session.map(|session| (agent.clone(), session.to_owned(), request.to_string()));
         if let Some(key) = &key {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), cancelled.clone());
+            let answering = Answering { cancelled: cancelled.clone(), begun, over };
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), answering);
         }
-        Kept { all: self.0.clone(), key, cancelled }
+        Kept { all: self.0.clone(), key, cancelled, _over }
     }
 
-    /// The client does not want this answer any more.
-    pub(super) fn cancel(&self, agent: &Name, session: Option<&str>, request: &Value) {
-        let Some(session) = session else { return };
-        let key = (agent.clone(), session.to_owned(), request.to_string());
-        if let Some(cancelled) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            cancelled.notify_one();
-        }
+    /// The client does not want this answer any more: what it began, once nobody waits for that.
+    pub(super) async fn cancel(&self, agent: &Name, session: Option<&str>, request: &Value) -> Option<Begun> {
+        let key = (agent.clone(), session?.to_owned(), request.to_string());
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let Answering { cancelled, begun, over } = found?;
+        cancelled.notify_one();
+        // It ends by being dropped.
+        over.await.ok();
+        Some(begun)
     }
 }
 
@@ -117,20 +134,25 @@ mod tests {
     use axum::http::{StatusCode, header};
     use serde_json::json;
 
-    use super::{Duration, Open, answer};
+    use super::{Begun, Duration, Open, Use, Whose, answer};
+
+    fn begun() -> Begun {
+        (Whose::Key("k".to_owned()), Use { name: "pay".to_owned(), arguments: json!({"amount_usd": 1}) })
+    }
 
     #[tokio::test]
     async fn what_is_not_wanted_any_more_is_not_waited_for() {
         let (open, agent, other) = (Open::default(), "ana".parse().unwrap(), "ben".parse().unwrap());
-        let kept = open.keep(&agent, Some("s"), &json!(7));
-        open.cancel(&agent, Some("t"), &json!(7));
-        open.cancel(&agent, Some("s"), &json!("7"));
-        open.cancel(&other, Some("s"), &json!(7));
+        let kept = open.keep(&agent, (Some("s"), &json!(7)), begun());
+        assert_eq!(open.cancel(&agent, Some("t"), &json!(7)).await, None);
+        assert_eq!(open.cancel(&agent, Some("s"), &json!("7")).await, None);
+        assert_eq!(open.cancel(&other, Some("s"), &json!(7)).await, None);
         assert_eq!(answer(async { json!(1) }, kept, (true, None)).await.status(), StatusCode::OK);
-        let kept = open.keep(&agent, Some("s"), &json!(7));
-        open.cancel(&agent, Some("s"), &json!(7));
-        let never = answer(std::future::pending(), kept, (true, None)).await;
-        assert_eq!(never.status(), StatusCode::ACCEPTED);
+        let kept = open.keep(&agent, (Some("s"), &json!(7)), begun());
+        let seven = json!(7);
+        let (cancelled, never) =
+            tokio::join!(open.cancel(&agent, Some("s"), &seven), answer(std::future::pending(), kept, (true, None)));
+        assert_eq!((cancelled, never.status()), (Some(begun()), StatusCode::ACCEPTED));
         assert!(open.0.lock().unwrap().is_empty());
     }
 
@@ -141,7 +163,7 @@ mod tests {
             json!({"done": true})
         };
         let open = Open::default();
-        let kept = || open.keep(&"ana".parse().unwrap(), None, &json!(1));
+        let kept = || open.keep(&"ana".parse().unwrap(), (None, &json!(1)), begun());
         let long = answer(takes(12), kept(), (true, Some(json!("p")))).await;
         assert_eq!(long.headers()[header::CONTENT_TYPE], "text/event-stream");
         let body = axum::body::to_bytes(long.into_body(), 10_000).await.unwrap();

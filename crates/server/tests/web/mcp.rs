@@ -57,6 +57,12 @@ impl<'a> Client<'a> {
         self.send("POST", &[("mcp-protocol-version", "2025-11-25")], &body.to_string()).await
     }
 
+    /// Says something that nobody answers.
+    pub(crate) async fn note(&self, method: &str, params: Value) -> Reply {
+        let body = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        self.send("POST", &[("mcp-protocol-version", "2025-11-25")], &body.to_string()).await
+    }
+
     pub(crate) async fn newer(&self, method: &str, mut params: Value) -> Reply {
         let can =
             if self.takes_tasks { json!({"extensions": {"io.modelcontextprotocol/tasks": {}}}) } else { json!({}) };

@@ -45,6 +45,14 @@ async fn approve(stage: &Stage, person: &str) -> Value {
     item
 }
 
+/// How a call stands in the trace.
+async fn state(stage: &Stage, call: &str) -> Value {
+    let session = call.split('.').next().unwrap();
+    let trace = stage.get(&format!("/api/sessions/{session}/trace")).await.ok();
+    let steps = trace["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["call"] == call).unwrap_or_else(|| panic!("{trace}"))["state"].clone()
+}
+
 #[tokio::test]
 async fn each_agent_is_shown_exactly_what_it_may_use() {
     let stage = Stage::with_agents().await;
@@ -158,7 +166,6 @@ async fn where_a_client_takes_tasks_a_call_that_waits_is_one() {
     let id = made["taskId"].as_str().unwrap();
     let stands = client.task(id).await;
     assert_eq!((&stands["resultType"], &stands["status"]), (&json!("complete"), &json!("working")), "{stands}");
-    client.newer("tasks/cancel", json!({"taskId": id})).await.ok();
     let item = approve(&stage, &ana).await;
     assert_eq!(item["call"], id);
     let done = loop {
@@ -177,6 +184,55 @@ async fn where_a_client_takes_tasks_a_call_that_waits_is_one() {
         let unknown = client.newer("tasks/get", json!({ "taskId": task })).await;
         assert_eq!(unknown.json()["error"]["code"], -32602, "{unknown:?}");
     }
+}
+
+#[tokio::test]
+async fn a_task_that_its_client_cancels_is_not_done_and_nobody_is_asked_any_more() {
+    let stage = Stage::with_agents().await;
+    let ana = stage.person("ana", "finance-platform").await;
+    let mut client = Client::new(&stage, "dunning-live").await;
+    client.takes_tasks = true;
+    let made = client.uses("email-draft", draft("one")).await;
+    let id = made["taskId"].as_str().unwrap();
+    let item = asked(&stage).await;
+    client.newer("tasks/cancel", json!({"taskId": id})).await.ok();
+    assert_eq!(stage.get("/api/inbox").await.ok(), json!([]), "it is off the inbox once that is acknowledged");
+    let stands = client.task(id).await;
+    assert_eq!(
+        (&stands["status"], stands["statusMessage"].as_str()),
+        (&json!("cancelled"), Some("Its client took it back before it was made."))
+    );
+    let path = format!("/api/inbox/{}/approve", item["id"].as_str().unwrap());
+    let late = stage.by(&ana, "POST", &path, "{}").await;
+    assert!(late.status == 409 && late.body.contains("took it back"), "{late:?}");
+    assert_eq!(state(&stage, id).await, "dropped");
+    client.newer("tasks/cancel", json!({"taskId": id})).await.ok();
+    let anew = client.uses("email-draft", draft("one")).await;
+    assert_ne!(anew["taskId"], id, "made again, it is another call");
+    approve(&stage, &ana).await;
+    while stage.upstream.drafts().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(stage.upstream.drafts(), [draft("one")]);
+}
+
+#[tokio::test]
+async fn a_waiting_call_that_a_client_of_the_older_era_cancels_is_taken_back() {
+    let stage = Stage::with_agents().await;
+    let client = Client::with_session(&stage, "dunning-live").await;
+    let call = json!({"name": "email-draft", "arguments": draft("one")});
+    let cancels = async {
+        let item = asked(&stage).await;
+        let others = client.note("notifications/cancelled", json!({"requestId": "another"})).await;
+        assert_eq!(others.status, 202);
+        assert_eq!(asked(&stage).await["id"], item["id"], "of another request nothing is taken back");
+        client.note("notifications/cancelled", json!({"requestId": 1})).await;
+        while stage.get("/api/inbox").await.ok() != json!([]) {}
+        item["call"].as_str().unwrap().to_owned()
+    };
+    let (_, id) = tokio::join!(client.older("tools/call", call), cancels);
+    assert_eq!(state(&stage, &id).await, "dropped");
+    assert_eq!(stage.upstream.drafts(), Vec::<Value>::new());
 }
 
 #[tokio::test]
