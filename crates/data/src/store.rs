@@ -63,8 +63,8 @@ pub trait Store: Views {
     async fn due(&self, shards: &[Shard], by: DueBy, after: Option<DueCursor>, limit: usize)
     -> Result<Due, StoreError>;
 
-    /// What is due at `now` for one session, or was when it was posted: what people decided first, each in the order of
-    /// due time and then of posting.
+    /// What is due at `now` for one session, or was when it was posted: what people decided first, each in the order in
+    /// which it could be delivered ([`DueRow::place`]) and then of posting.
     async fn mail(
         &self,
         session: SessionId,

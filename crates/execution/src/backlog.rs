@@ -199,7 +199,7 @@ impl Backlog {
                 // It says where the session belongs.
                 entry.partition = row.partition;
                 if entry.mail == 0 && !entry.waiting {
-                    entry.place = (row.due, row.posted);
+                    entry.place = row.place();
                 }
                 let (more, agent) = (entry.count(look), entry.agent.clone());
                 self.agent(&agent).mail += u64::from(more);

@@ -76,6 +76,7 @@ impl Log {
         limit: usize,
     ) -> Result<DuePage, DataError> {
         let Due { mut rows, next } = self.store().due(shards, by.into(), after, limit).await?;
+        self.comes_after(rows.iter().map(|row| row.posted).max());
         let full = limit > 0 && rows.len() == limit;
         let next_page = rows.last().filter(|_| full).map(cursor_at);
         let unreadable = self.shared().unreadable.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,18 +87,27 @@ impl Log {
     }
 
     /// What is due for one session, or was when it was posted, `limit` pieces and a few more at most: what people decided first, each in the
-    /// order of due time and then of posting. What cannot be read is left out, and said once; it stays where it is.
+    /// order in which it could be delivered, and then of posting. What cannot be read is left out, and said once; it stays where it is.
     pub async fn mail(&self, session: SessionId, now: Timestamp, limit: usize) -> Result<MailPage, DataError> {
         let (shard, mut limit) = (self.shard_of(session), limit.max(1));
         loop {
             let rows = self.store().mail(session, shard, now, limit).await?;
             let all = rows.len() < limit;
+            self.comes_after(rows.iter().map(|row| row.posted).max());
             let mail: Vec<Mail> = rows.into_iter().filter_map(|row| readable(self.shared(), row)).collect();
             if all || !mail.is_empty() {
                 return Ok(MailPage { mail, all });
             }
             // Nothing but what cannot be read: it must not hide the rest.
             limit = limit.saturating_mul(4);
+        }
+    }
+
+    /// What is posted from now on comes after what was posted by then, whatever the clock says: a node that ran before
+    /// this one may have been ahead.
+    fn comes_after(&self, posted: Option<i64>) {
+        if let Some(posted) = posted {
+            self.shared().posted.fetch_max(posted, Ordering::Relaxed);
         }
     }
 

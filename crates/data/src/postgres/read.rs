@@ -78,7 +78,8 @@ pub(super) async fn mail(
     limit: usize,
 ) -> Result<Vec<MailRow>, Fault> {
     let sql = "SELECT shard, session, id, due, posted, class, agent, partition, body FROM mail WHERE session = $1 \
-               AND due <= greatest($2, posted / 1000) ORDER BY class > 0, due, posted, id LIMIT $3";
+               AND due <= greatest($2, posted / 1000) \
+               ORDER BY class > 0, greatest(due, posted / 1000), posted, id LIMIT $3";
     all(&db.rows(sql, &[&id(session), &now.0, &count(limit)]).await?, row::mail)
 }
 

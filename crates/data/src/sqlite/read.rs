@@ -62,7 +62,7 @@ pub(super) fn mail(
     limit: usize,
 ) -> Result<Vec<MailRow>, Fault> {
     let sql = "SELECT shard, session, id, due, posted, class, agent, partition, body FROM mail WHERE session = ? \
-               AND due <= max(?, posted / 1000) ORDER BY class > 0, due, posted, id LIMIT ?";
+               AND due <= max(?, posted / 1000) ORDER BY class > 0, max(due, posted / 1000), posted, id LIMIT ?";
     all(db, sql, params![session_blob(session), now.0, count(limit)], row::mail)
 }
 

@@ -77,6 +77,12 @@ impl DueRow {
     pub fn was_due(&self) -> bool {
         self.due.0 <= self.posted / 1_000
     }
+
+    /// Since when it could be delivered, and where it comes among what could since then: in the order of posting, also
+    /// where the clock was set back between.
+    pub fn place(&self) -> (Timestamp, i64) {
+        (self.due.max(Timestamp(self.posted / 1_000)), self.posted)
+    }
 }
 
 impl MailRow {

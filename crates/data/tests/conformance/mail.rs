@@ -125,9 +125,9 @@ pub(crate) async fn a_session_reads_its_own_mail_and_what_people_decided_first(f
     log.post(vec![mail("b", one, ago(200)), mail("a", one, ago(200)), mail("first", one, ago(300))]).await.unwrap();
     log.post(vec![later, kill, mail("x", other, 0)]).await.unwrap();
     let found = |mail: Vec<Mail>| mail.iter().map(|mail| mail.id.to_string()).collect::<Vec<_>>().join(" ");
-    assert_eq!(found(log.mail(one, now, 9).await.unwrap().mail), "kill first b a");
-    assert_eq!(found(log.mail(one, now, 2).await.unwrap().mail), "kill first");
-    assert_eq!(found(log.mail(one, now.plus_ms(1), 9).await.unwrap().mail), "kill later first b a");
+    assert_eq!(found(log.mail(one, now, 9).await.unwrap().mail), "kill b a first", "in the order of posting");
+    assert_eq!(found(log.mail(one, now, 2).await.unwrap().mail), "kill b");
+    assert_eq!(found(log.mail(one, now.plus_ms(1), 9).await.unwrap().mail), "kill later b a first");
     assert_eq!(found(log.mail(session(9), now, 9).await.unwrap().mail), "");
 }
 
@@ -152,9 +152,21 @@ pub(crate) async fn what_was_due_when_it_was_posted_is_due_whatever_the_clock_sa
         let mail = log.mail(id, now, 9).await.unwrap().mail;
         mail.iter().map(|mail| mail.id.to_string()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(read(now).await, "now at-once");
-    assert_eq!(read(now.plus_ms(60_000)).await, "now soon at-once");
-    assert_eq!(read(posted.plus_ms(1)).await, "now soon at-once timer");
+    assert_eq!(read(now).await, "at-once now", "what was written first is read first");
+    assert_eq!(read(now.plus_ms(60_000)).await, "soon at-once now");
+    assert_eq!(read(posted.plus_ms(1)).await, "soon at-once now timer");
+}
+
+pub(crate) async fn what_is_posted_after_a_restart_with_the_clock_set_back_comes_after_what_waits(fixture: Fixture) {
+    let (id, posted) = (session(1), fixture.clock.now());
+    fixture.log().await.post(vec![mail("z-before", id, posted.0)]).await.unwrap();
+    fixture.clock.move_ms(-600_000);
+    let (log, now) = (fixture.log().await, fixture.clock.now());
+    let first = log.due(&[Shard(0)], DueBy::all(now), None, 9).await.unwrap();
+    assert_eq!(ids(&first.rows), ["z-before"], "whoever starts looks what waits");
+    log.post(vec![mail("after", id, now.0)]).await.unwrap();
+    let read = log.mail(id, now, 9).await.unwrap().mail;
+    assert_eq!(read.iter().map(|mail| mail.id.to_string()).collect::<Vec<_>>(), ["z-before", "after"]);
 }
 
 /// A message to a session, and the class, agent and partition that it is queued by.

@@ -85,6 +85,7 @@ conformance! {
         mail_posted_after_it_was_consumed_comes_again_for_the_session_to_know,
         due_mail_comes_in_the_order_of_its_time_and_then_of_posting,
         what_was_due_when_it_was_posted_is_due_whatever_the_clock_says_later,
+        what_is_posted_after_a_restart_with_the_clock_set_back_comes_after_what_waits,
         due_mail_is_paged_to_its_end_and_none_of_it_hides_the_rest,
         mail_that_cannot_be_read_is_left_out_and_stays,
         mail_may_be_posted_under_the_id_that_its_commit_consumes,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::clock::Timestamp;
 use domain::id::SessionId;
 
-/// Where mail is in the order of its partition: due, and posted.
+/// Where mail is in the order of its partition: since when it could be delivered, and posted.
 pub(crate) type Place = (Timestamp, i64);
 
 /// The turnstiles of all partitions that anybody is in, or waits for.
