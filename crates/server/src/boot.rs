@@ -84,7 +84,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let (triggers, starts) = (schedules::triggers(&gate), ingress::starts(&gate));
     let options = execution::Options { triggers, starts, ..execution::Options::default() };
     let runtime = Runtime::start(log.clone(), models.clone(), gateway.clone(), options);
-    let listener = listen(config.listen).await?;
+    let listener = listen(config.listen)?;
     let url = format!("http://{}", listener.local_addr()?);
     let public = config.public_url.as_ref().map_or_else(|| url.clone(), ToString::to_string);
     let admin_key = admin_key(&gate, &config.data, (&url, &public)).await?;
@@ -162,8 +162,23 @@ impl Running {
     }
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::bind(address).await.with_context(|| {
+/// How many connections may wait to be accepted; the kernel bounds it by `net.core.somaxconn`. Where more than wait come
+/// at once, Linux turns to SYN cookies, and resets those for which there is still no room when they first say something:
+/// with the usual 128, some of a thousand clients that connect at once are.
+const CONNECTIONS_WAITING: u32 = 4_096;
+
+fn listen(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    let bound = || {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+        }?;
+        // A server that starts again takes its own address back at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(CONNECTIONS_WAITING)
+    };
+    bound().with_context(|| {
         format!("{address} cannot be listened on: is another server there? give another with --listen")
     })
 }
@@ -266,4 +281,26 @@ pub async fn demo_mcp_server(which: &str, files: &Path, delay: Duration) -> anyh
 /// If they cannot be written.
 pub fn write_demo_data(dir: &Path) -> anyhow::Result<()> {
     Ok(gateway::bundled::write_demo_data(dir)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::listen;
+
+    /// More than the usual backlog, and no more than a process may have files open.
+    const AT_ONCE: usize = 500;
+
+    #[tokio::test]
+    async fn very_many_may_connect_at_once_before_the_first_is_accepted() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connects = (0..AT_ONCE).map(|_| tokio::net::TcpStream::connect(address));
+        let all = futures::future::try_join_all(connects);
+        // Where there is no room the kernel drops the first packet, and the client sends it again after a second, two, four.
+        let all = tokio::time::timeout(Duration::from_secs(30), all).await.expect("there is no room for all").unwrap();
+        assert_eq!(all.len(), AT_ONCE);
+    }
 }
