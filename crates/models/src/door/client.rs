@@ -115,10 +115,10 @@ impl Wanted<'_> {
     }
 
     /// What the bytes of the body do not tell of the tokens: those of it that are pictures, and tokens on top.
-    pub(super) fn beside_bytes(&self) -> (u64, u64) {
+    pub(super) fn beside_bytes(&self, model: &str) -> (u64, u64) {
         match self {
             Wanted::Own(_) => (0, 0),
-            Wanted::Client(incoming) => (incoming.weight.picture_bytes, incoming.weight.tokens),
+            Wanted::Client(incoming) => (incoming.weight.picture_bytes, incoming.weight.tokens(model)),
         }
     }
 

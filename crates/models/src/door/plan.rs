@@ -123,7 +123,8 @@ impl Door {
             provider = Arc::new(Constrained::new(provider));
         }
         let body = provider.body(&request);
-        let worst = price.worst(most_input_tokens(&body, ask.act.beside_bytes()), request.max_output_tokens.into());
+        let worst = price
+            .worst(most_input_tokens(&body, ask.act.beside_bytes(&request.model)), request.max_output_tokens.into());
         let line = self.inner.lines.before(name, descriptor.spec.limits);
         let own = request.verbatim.as_ref().and_then(|_| ask.act.own_body());
         let marked_by = marked_by(&descriptor.spec.protocol, own, &body);

@@ -10,7 +10,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// The input tokens of a request, as far as its length tells: an estimate, for a provider that does not count.
 pub fn estimated_tokens(incoming: &Incoming) -> u64 {
     let bytes = (incoming.body.len() as u64).saturating_sub(incoming.weight.picture_bytes);
-    bytes.div_ceil(BYTES_PER_TOKEN).saturating_add(incoming.weight.tokens)
+    bytes.div_ceil(BYTES_PER_TOKEN).saturating_add(incoming.weight.tokens(&incoming.model))
 }
 
 /// The answer to a request to count.

@@ -119,13 +119,13 @@ fn what_belongs_together_is_told_by_body_or_header() {
 #[test]
 fn what_lies_elsewhere_weighs_as_much_as_it_can() {
     let plain = with(Dialect::Responses, json!({"input": "Hello"})).unwrap();
-    assert_eq!((plain.weight.tokens, plain.weight.picture_bytes), (0, 0));
+    assert_eq!((plain.weight.tokens("m"), plain.weight.picture_bytes), (0, 0));
     let goes_on = with(Dialect::Responses, json!({"input": "Hello", "previous_response_id": "resp_1"})).unwrap();
-    assert!(goes_on.weight.tokens >= 1_000_000, "{:?}", goes_on.weight);
+    assert!(goes_on.weight.tokens("m") >= 1_000_000, "{:?}", goes_on.weight);
     let pictured = rich(Dialect::Responses);
-    assert!(pictured.weight.picture_bytes > 10 && pictured.weight.tokens < 100_000, "{:?}", pictured.weight);
+    assert!(pictured.weight.picture_bytes > 10 && pictured.weight.tokens("m") < 100_000, "{:?}", pictured.weight);
     let file = json!([{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]);
-    assert!(with(Dialect::Responses, json!({"input": file})).unwrap().weight.tokens >= 1_000_000);
+    assert!(with(Dialect::Responses, json!({"input": file})).unwrap().weight.tokens("m") >= 1_000_000);
 }
 
 #[test]
