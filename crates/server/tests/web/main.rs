@@ -30,4 +30,5 @@ mod top;
 mod triggers;
 mod upstream;
 mod vendor;
+mod waiting;
 mod webhooks;
