@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use data::commit::Log;
 use data::store::HoldingRow;
-use domain::budget::{Amounts, BudgetKey, Hold, Meter};
+use domain::budget::{Amounts, BudgetKey, Hold, Meter, Subject};
 use domain::call::CallOutcome;
 use domain::clock::Timestamp;
 use domain::event::{Event, Resolution};
@@ -68,6 +68,11 @@ fn settle(books: &mut Books, holds: Option<Vec<Hold>>, amounts: &Amounts) {
     for hold in holds.unwrap_or_default() {
         let (reserved, spent) = books.entry((hold.budget.clone(), hold.window_start)).or_default();
         *reserved -= hold.amount;
-        *spent += amounts.on(hold.budget.meter).max(0);
+        *spent += match &hold.budget.subject {
+            // What a grant or a tool may do counts what was done, worth what it was held at.
+            Subject::Grant(_) | Subject::Tool { .. } if amounts.calls > 0 => hold.amount,
+            Subject::Grant(_) | Subject::Tool { .. } => 0,
+            Subject::Agent(_) | Subject::Owner(_) | Subject::Session(_) => amounts.on(hold.budget.meter).max(0),
+        };
     }
 }

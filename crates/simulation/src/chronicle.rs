@@ -182,6 +182,7 @@ impl Told {
         let mut wrong = tale::head(tale);
         wrong.extend(tale::mail(tale));
         wrong.extend(tale::outcomes(watch, tale));
+        wrong.extend(tale::strangers(tale));
         wrong.extend(consent::of(tale, &self.revisions));
         self.wrong.extend(wrong.into_iter().map(|what| format!("{session}: {what}")));
         watch.checked(OF_EACH);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::schedules::{self, Keeper};
+use control::start::{self, For};
 use control::{Checks, ControlError, Gate, apply, people};
 use data::commit::Log;
 use data::error::DataError;
@@ -17,9 +18,10 @@ use domain::id::{MailId, Name, SessionId, TraceId};
 use domain::mail::Start;
 use domain::principal::{Autonomy, Caller, Link, Principal};
 use domain::session::Phase;
-use execution::{Options, Runtime, Triggers};
+use execution::{NotAttached, Options, Runtime, Starts, Triggers};
 use models::Provider;
 
+use crate::chance::Chance;
 use crate::store::Faulty;
 use crate::world::World;
 
@@ -99,7 +101,11 @@ async fn govern(world: &World, store: Arc<Faulty>, node: &str) -> Result<(Log, A
 /// Applies the population's descriptors and adds the people, before there is any node.
 pub(crate) async fn found(world: &World) -> Result<(), ControlError> {
     let (_, gate) = govern(world, world.store.clone(), NODE).await?;
-    let descriptors = parse_file("agents.yaml", AGENTS, &|_| None).expect("the population is described well");
+    // In some worlds a model has one place: whoever comes second waits, and not many may.
+    let few = Chance::new(world.seed, "places").per_mille(300);
+    let places = if few { "script: simulation, limits: {concurrent: 1, queue: 3}," } else { "script: simulation," };
+    let text = AGENTS.replacen("script: simulation,", places, 1);
+    let descriptors = parse_file("agents.yaml", &text, &|_| None).expect("the population is described well");
     apply::apply(&gate, &Caller::Admin, descriptors, false).await?;
     for (who, group) in
         [("ana", "finance"), ("ben", "finance"), ("cho", "finance"), ("dee", "board"), ("eve", "elsewhere")]
@@ -115,6 +121,16 @@ fn triggers(gate: &Arc<Gate>) -> Triggers {
     Triggers::new(Arc::new(move |agent, trigger, due| {
         let gate = gate.clone();
         Box::pin(async move { schedules::fire(&gate, &(agent, trigger), due).await.ok() })
+    }))
+}
+
+/// Whom the runtime asks how sessions of clients start, as the server wires it.
+fn starts(gate: &Arc<Gate>) -> Starts {
+    let gate = gate.clone();
+    Starts::new(Arc::new(move |agent, key| {
+        let of = For { key, ..For::default() };
+        start::start(&gate.registry(), agent, of)
+            .map_err(|why| NotAttached { reason: why.to_string(), next: "Name another agent.".to_owned() })
     }))
 }
 
@@ -156,7 +172,7 @@ impl Node {
         let host = gateway::Host::new("/nowhere".into(), []);
         let upstreams = gateway::Upstreams::with_scripts(secrets, host, clock.clone(), scripted);
         let gateway = gateway::Door::new(gate.clone(), clock, upstreams);
-        let options = Options { triggers: triggers(&gate), ..Options::default() };
+        let options = Options { triggers: triggers(&gate), starts: starts(&gate), ..Options::default() };
         let runtime = Runtime::start(log.clone(), models, gateway, options);
         // In one task: a watch wakes several in an order that no seed knows.
         let (kept, thawed) = (keep(log.clone(), gate.clone()), control::thaw::follow(gate.clone()));

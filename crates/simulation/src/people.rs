@@ -11,7 +11,7 @@ use domain::call::ApprovalVerdict;
 use domain::clock::Clock;
 use domain::control::Scope;
 use domain::event::Resolution;
-use domain::id::{ApprovalId, CallId, SessionId};
+use domain::id::{ApprovalId, CallId, Name, SessionId};
 use domain::mail::{Mail, MailBody, Start};
 use domain::message::{Message, Origin, Role};
 use domain::principal::Caller;
@@ -22,6 +22,10 @@ use crate::node::{Node, name, person};
 use crate::world::World;
 
 mod administrator;
+mod client;
+
+use client::Clients;
+pub use client::asks;
 
 /// What a forged verdict is signed with.
 pub const FORGED: &str = "trust me";
@@ -30,7 +34,18 @@ pub const FORGED: &str = "trust me";
 type Asked = (&'static str, &'static [&'static str]);
 
 /// How often people write to each agent, and the scripts that they give it.
-const SCRIPTS: [(u32, Asked); 9] = [
+const SCRIPTS: [(u32, Asked); 10] = [
+    (
+        2,
+        (
+            "secretary",
+            &[
+                "letter a | forward",
+                "letter a & look b | send bob@acme.example",
+                "send bob@acme.example | letter b | forward",
+            ],
+        ),
+    ),
     (
         1,
         (
@@ -131,12 +146,16 @@ pub enum Deed {
     Unplug,
     /// The model's provider goes down, or is up again.
     Outage,
+    /// Somebody lets an agent pay without asking each time, or ends that.
+    Grant,
+    /// A client of an agent that keeps its own loop does something.
+    Client,
     /// Somebody sets the clock.
     SetClock,
 }
 
 /// How often people do what.
-const DEEDS: [(u32, Deed); 18] = [
+const DEEDS: [(u32, Deed); 20] = [
     (12, Deed::Write),
     (3, Deed::WriteAgain),
     (12, Deed::Answer),
@@ -154,6 +173,8 @@ const DEEDS: [(u32, Deed); 18] = [
     (1, Deed::Apply),
     (1, Deed::Unplug),
     (1, Deed::Outage),
+    (1, Deed::Grant),
+    (6, Deed::Client),
     (1, Deed::SetClock),
 ];
 
@@ -172,6 +193,9 @@ pub struct People {
     unplugged: bool,
     /// Whether the model's provider is down.
     down: bool,
+    /// The grant that somebody gave last.
+    granted: Option<Name>,
+    clients: Clients,
     notes: Vec<String>,
 }
 
@@ -192,6 +216,8 @@ impl People {
             told: 0,
             unplugged: false,
             down: false,
+            granted: None,
+            clients: Clients::new(),
             notes: Vec::new(),
         }
     }
@@ -233,6 +259,8 @@ impl People {
             Deed::Apply => self.apply(node).await,
             Deed::Unplug => self.unplug(world),
             Deed::Outage => self.outage(world),
+            Deed::Grant => self.grant(node).await,
+            Deed::Client => self.client(node).await,
             Deed::SetClock => self.set_clock(world),
         };
         self.note(world, told);

@@ -27,6 +27,7 @@ pub struct Wayward {
     pub(crate) sky: Arc<Sky>,
     chance: Chance,
     down: AtomicBool,
+    silent: AtomicBool,
 }
 
 /// What goes wrong.
@@ -57,7 +58,20 @@ impl Wayward {
     /// Of a seed.
     pub fn new(seed: u64, (life, watch, sky): (Arc<Life>, Arc<Watch>, Arc<Sky>)) -> Self {
         let scripted = Scripted::deciding(script::reply);
-        Wayward { scripted, life, watch, sky, chance: Chance::new(seed, "model"), down: AtomicBool::new(false) }
+        Wayward {
+            scripted,
+            life,
+            watch,
+            sky,
+            chance: Chance::new(seed, "model"),
+            down: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+        }
+    }
+
+    /// It takes requests and answers none, until that is over.
+    pub fn falls_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::SeqCst);
     }
 
     /// It goes down, and takes no request until it is up again.
@@ -124,6 +138,9 @@ impl Provider for Wayward {
         if self.down.load(Ordering::SeqCst) {
             self.watch.fault("the model's provider is down");
             return Err(ProviderError::NotSent { reason: "no connection".to_owned(), retryable: true });
+        }
+        while self.silent.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let fate = self.fate();
         if let Some(fate @ (Fate::NotSent | Fate::Busy | Fate::Refused)) = fate {

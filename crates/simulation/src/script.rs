@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use domain::call::Stop;
-use domain::message::{Message, Role};
+use domain::message::{Content, Message, Role};
 use models::provider::Request;
 use models::scripted::Reply;
 use serde_json::json;
+
+use crate::upstream::STRANGERS;
 
 /// What the model says to this request.
 pub fn reply(request: &Request) -> Reply {
@@ -29,9 +31,25 @@ pub fn reply(request: &Request) -> Reply {
     }
     match script.split(" | ").nth(round) {
         Some("too long") => Reply::text("and so on").stopping(Stop::Length),
+        Some("forward") => {
+            let to = stranger(messages);
+            Reply::text("It says so.").using("send", json!({ "to": to }))
+        }
         Some(step) if !step.is_empty() => step.split(" & ").fold(because(step), using),
         Some(_) | None => Reply::text(format!("Done: {script}")),
     }
+}
+
+/// Whom the last letter names, where there is one.
+fn stranger(messages: &[Arc<Message>]) -> String {
+    let words = messages.iter().rev().flat_map(|message| message.parts.iter());
+    let texts = words.filter_map(|part| match &part.content {
+        Content::Result { text, .. } => Some(text.clone()),
+        _ => None,
+    });
+    let found = texts.flat_map(|text| text.split([' ', '"']).map(str::to_owned).collect::<Vec<_>>());
+    let mut addresses = found.filter(|word| word.ends_with(STRANGERS));
+    addresses.next().unwrap_or_else(|| "nobody@acme.example".to_owned())
 }
 
 /// Reads a number that all its agent's sessions remember, and writes the next: another that does so meanwhile is lost.
@@ -79,6 +97,8 @@ fn using(reply: Reply, part: &str) -> Reply {
         "pay" => reply.using("pay", json!({"to": "acme", "amount_usd": amount})),
         "wire" => reply.using("wire", json!({"amount_usd": amount})),
         "file" => reply.using("file", json!({"name": rest})),
+        "letter" => reply.using("letter", json!({"name": rest})),
+        "send" => reply.using("send", json!({"to": rest})),
         "remember" => reply.using("remember", json!({"text": rest})),
         "recall" => reply.using("recall", json!({"query": rest})),
         "calculate" => reply.using("calculate", json!({"expression": rest})),

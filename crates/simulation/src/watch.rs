@@ -223,7 +223,7 @@ impl Seen {
             Scope::Revision { revision } => self.sessions.get(&session).is_some_and(|head| head.revision == *revision),
             // Whatever starts by itself is on nobody's behalf, and everything else on hers.
             Scope::Person { person } => {
-                let of_somebody = |head: &Head| !head.key.starts_with("cron/");
+                let of_somebody = |head: &Head| !head.key.starts_with("cron/") && !head.key.starts_with("client/");
                 person.as_str() == EVERYBODYS && self.sessions.get(&session).is_some_and(of_somebody)
             }
         }

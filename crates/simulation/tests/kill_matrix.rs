@@ -18,11 +18,12 @@ use data::rows::InboxKey;
 use domain::call::{ApprovalRequest, CallOutcome};
 use domain::clock::{Clock, Timestamp};
 use domain::event::{Event, Resolution};
-use domain::id::{Digest, SessionId};
+use domain::id::{CallId, Digest, SessionId};
 use domain::mail::{Mail, MailBody};
 use domain::message::{Message, Origin, Role};
 use domain::session::Phase;
-use serde_json::Value;
+use execution::{CallReply, Use, Whose};
+use serde_json::{Value, json};
 use simulation::World;
 use simulation::invariant::{self, Tale};
 use simulation::life::{Boundary, Point, Side};
@@ -57,6 +58,8 @@ enum Start {
     Later(&'static str),
     /// Its schedule falls due.
     Schedule,
+    /// A client that keeps the loop uses a tool, with these arguments, and looks how that stands.
+    Client(&'static str, i64),
 }
 
 /// Where the store is.
@@ -100,7 +103,7 @@ enum Count {
 /// Which of them is a plain write.
 const WRITE: usize = 3;
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind { name: "model", agent: "reader", start: Start::Now(""), count: Count::Answers },
     Kind { name: "read", agent: "reader", start: Start::Now("look a"), count: Count::Heard("look") },
     Kind { name: "idempotent", agent: "reader", start: Start::Now("file a"), count: Count::Keys("file") },
@@ -138,6 +141,12 @@ const KINDS: [Kind; 14] = [
         count: Count::Lines("pay"),
     },
     Kind { name: "schedule", agent: "clerk", start: Start::Schedule, count: Count::Keys("file") },
+    Kind {
+        name: "a client's write, with consent",
+        agent: "guest",
+        start: Start::Client("pay", 1500),
+        count: Count::Lines("pay"),
+    },
 ];
 
 /// The upstream's own file.
@@ -177,6 +186,8 @@ struct Walked {
     crossed: BTreeMap<Boundary, u64>,
     /// Until when a timer was waited for.
     until: Option<Timestamp>,
+    /// The call that a client was told waits.
+    call: Option<CallId>,
 }
 
 /// Walks, killed at this point, started again until it is at its end.
@@ -209,7 +220,10 @@ async fn to_the_end(
     ledger: &Ledger,
     walked: &mut Walked,
 ) {
-    let session = begin(kind, begun, node).await;
+    let session = match kind.start {
+        Start::Client(tool, amount) => client_begins(kind, (tool, amount), node, walked).await,
+        Start::Now(_) | Start::Later(_) | Start::Schedule => begin(kind, begun, node).await,
+    };
     for _ in 0..PATIENCE {
         if !node.rests().await {
             walked.wrong.push("it never rests".to_owned());
@@ -220,6 +234,9 @@ async fn to_the_end(
             None => (None, String::new()),
         };
         if phase == Some(Phase::Finished) {
+            if let Some(call) = walked.call {
+                client_looks(kind, call, node, walked).await;
+            }
             walked.wrong.extend(invariant::at_the_end(world, node).await);
             count(kind, node, ledger, walked).await;
             return;
@@ -239,6 +256,7 @@ async fn begin(kind: &Kind, begun: Timestamp, node: &Node) -> SessionId {
         Start::Now(words) => (words, begun),
         Start::Later(words) => (words, begun.plus_ms(300_000)),
         Start::Schedule => return SessionId::for_key(&agent, &format!("cron/hourly/{THE_HOUR}")),
+        Start::Client(..) => panic!("nobody writes for a client"),
     };
     let start = node.start_of(&agent, "walk");
     let session = start.principal.link.session;
@@ -247,6 +265,28 @@ async fn begin(kind: &Kind, begun: Timestamp, node: &Node) -> SessionId {
     let mail = Mail { id: "walk".parse().unwrap(), session, due, body };
     node.runtime.accept(mail).await.unwrap();
     session
+}
+
+/// A client makes its call, and again where it was told nothing: it is the same call until it hears how that stands.
+async fn client_begins(kind: &Kind, (tool, amount): (&str, i64), node: &Node, walked: &mut Walked) -> SessionId {
+    let (agent, key) = (name(kind.agent), "client/walk".to_owned());
+    let session = SessionId::for_key(&agent, &key);
+    if walked.call.is_none() {
+        let wanted = Use { name: tool.to_owned(), arguments: json!({"to": "acme", "amount_usd": amount}) };
+        match node.runtime.attach_call(&agent, Whose::Key(key), wanted, Duration::ZERO).await.unwrap() {
+            CallReply::Waits { call, .. } => walked.call = Some(call),
+            other => walked.wrong.push(format!("it does not wait: {other:?}")),
+        }
+    }
+    session
+}
+
+/// It is told how its call ended, or was before the end of the world.
+async fn client_looks(kind: &Kind, call: CallId, node: &Node, walked: &mut Walked) {
+    match node.runtime.attach_look(&name(kind.agent), call, Duration::ZERO).await.unwrap() {
+        None | Some(CallReply::Result { error: false, .. }) => assert!(node.rests().await),
+        other => walked.wrong.push(format!("it is told {other:?}")),
+    }
 }
 
 async fn answer_all(node: &Node, ledger: &Ledger, walked: &mut Walked) {

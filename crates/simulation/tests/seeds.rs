@@ -14,7 +14,7 @@ const SEEDS: u64 = 100;
 const KEPT: [u64; 1] = [173];
 
 /// What must have happened somewhere.
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 24] = [
     "session_started",
     "message_received",
     "capabilities_offered",
@@ -36,10 +36,13 @@ const KINDS: [&str; 21] = [
     "killed",
     "paused",
     "resumed",
+    "client_said",
+    "client_called",
+    "client_told",
 ];
 
 /// What must have gone wrong somewhere.
-const FAULTS: [&str; 23] = [
+const FAULTS: [&str; 25] = [
     "a read fails",
     "a write is lost with its answer",
     "a write's answer is lost",
@@ -55,6 +58,8 @@ const FAULTS: [&str; 23] = [
     "the model breaks off",
     "the model talks rubbish",
     "the model is silent",
+    "a stranger writes what to do",
+    "a person lets a stranger have his way",
     "a tool fails",
     "a tool does it, and its answer is lost",
     "a use is lost on its way",

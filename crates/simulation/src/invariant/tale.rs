@@ -8,6 +8,7 @@ use domain::event::{Event, Resolution};
 use domain::id::{CallId, MailId, SessionId};
 use domain::session::{CallState, Phase, Session};
 
+use crate::upstream::STRANGERS;
 use crate::watch::Watch;
 
 /// A session as its records tell it.
@@ -108,6 +109,19 @@ pub(crate) fn mail(tale: &Tale) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What goes to whom a stranger named, a person consented to.
+pub(crate) fn strangers(tale: &Tale) -> Vec<String> {
+    let sent = tale.events().filter_map(|event| match event {
+        Event::CallRequested { intent, arguments, approval, .. } => Some((intent.call, arguments, approval)),
+        _ => None,
+    });
+    let to_strangers = sent.filter(|(_, arguments, approval)| {
+        let to = arguments.get("to").and_then(serde_json::Value::as_str);
+        approval.is_none() && to.is_some_and(|to| to.ends_with(STRANGERS))
+    });
+    to_strangers.map(|(call, ..)| format!("{call} goes to whom a stranger named, and nobody was asked")).collect()
 }
 
 /// What the record says of each call is what the upstream knows.

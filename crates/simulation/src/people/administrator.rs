@@ -1,13 +1,14 @@
-//! What administrators do: freeze, let go on, apply, and pull the upstream's plug.
+//! What administrators do: freeze, let go on, apply, grant, and pull the upstream's plug.
 
 use std::time::Duration;
 
-use control::{apply, people};
-use domain::control::Scope;
+use control::{apply, grants, people};
+use domain::control::{Scope, StandingGrant};
+use domain::id::Digest;
 use domain::principal::Caller;
 
 use super::{People, SCRIPTS, outcome};
-use crate::node::{EVERYBODYS, Node, elsewhere, name, with_instructions};
+use crate::node::{EVERYBODYS, Node, elsewhere, name, person, with_instructions};
 use crate::world::World;
 
 /// The furthest that the clock is set back.
@@ -113,5 +114,31 @@ impl People {
         self.unplugged = !self.unplugged;
         world.upstream.unreachable(self.unplugged.then_some("it is unplugged"));
         format!("unplugged: {}", self.unplugged)
+    }
+
+    /// Somebody lets an agent pay without asking each time, or ends that.
+    pub(super) async fn grant(&mut self, node: &Node) -> String {
+        if let Some(granted) = self.granted.take() {
+            let ended = grants::revoke(&node.gate, &person("ben"), &granted, "enough").await;
+            return format!("{granted} is over: {}", outcome(&ended));
+        }
+        let agent = name(self.chance.weighed(&[(3, "payer"), (2, "careful"), (1, "guest")]));
+        let now = node.log.clock().now();
+        let grant = StandingGrant {
+            agent,
+            revision: Digest::of(b"the one in force"),
+            capability: "mcp://gateway/pay".parse().expect("it is a capability's address"),
+            when: None,
+            each_usd_micros: Some(1_800_000_000),
+            usd_micros: Some(4_000_000_000),
+            times: Some(3),
+            until: now.plus_ms(3_600_000),
+            reason: "it is the end of the month".to_owned(),
+        };
+        let wish = grants::Wish { grant, name: None };
+        let given = grants::give(&node.gate, &person("ana"), &wish).await;
+        let said = format!("{}: {}", wish.grant.agent, outcome(&given));
+        self.granted = given.ok();
+        said
     }
 }
