@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 
+import clients
 import protocols
 from tap import Tap
 
@@ -197,6 +198,7 @@ def main() -> int:
         compare(ostler, tap, sessions.pop())
         (here / "stream.sse").write_bytes(tap.exchanges[-1].answer)
         protocols.walk(ostler, check)
+        clients.walk(ostler, check, context["url"].rstrip("/"))
     print(f"{'FAILED: ' + ', '.join(failures) if failures else 'all held'}")
     return 1 if failures else 0
 

@@ -31,6 +31,12 @@ impl Client {
         Ok(Client { stream, head, read: Vec::with_capacity(1 << 16) })
     }
 
+    /// With more lines in the head of each request.
+    pub(crate) fn with(mut self, headers: &str) -> Client {
+        self.head.push_str(headers);
+        self
+    }
+
     /// Asks the model.
     pub(crate) async fn ask(&mut self, body: &str) -> anyhow::Result<Took> {
         let watch = Stopwatch::start();

@@ -4,10 +4,12 @@
 //!
 //! ```text
 //! cargo bench -p server --bench attached [SECONDS]     OSTLER_BIN says which binary; OSTLER_BENCH_DIR where it keeps its log
+//!                                                      OSTLER_BENCH_MODEL where the model API listens, for peers.rs
 //! ```
 
 mod client;
 mod model;
+mod peers;
 
 use std::fs::File;
 use std::io::Write;
@@ -23,6 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Client, Took};
+use crate::peers::Peer;
 
 /// Requests of each kind, one after another.
 const ALONE: usize = 300;
@@ -74,7 +77,7 @@ impl Drop for Server {
 async fn main() -> anyhow::Result<()> {
     let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(5);
     let place = std::env::var_os("OSTLER_BENCH_DIR").map_or_else(TempDir::new, TempDir::new_in)?;
-    let upstream = model::start().await?;
+    let upstream = model::start(variable("OSTLER_BENCH_MODEL").as_deref().unwrap_or("127.0.0.1:0")).await?;
     let server = Server::start(place.path(), &upstream).await?;
     let key = server.key.clone();
     let (flush, words) = (flush_ms(place.path())?, AtomicU64::new(0));
@@ -84,7 +87,7 @@ async fn main() -> anyhow::Result<()> {
     let mut direct = Client::connect(&upstream, "").await?;
     let mut through = Client::connect(&server.host, &key).await?;
     // A server that has worked for a while: the file that it writes ahead has its length.
-    load(&server.host, &key, (WARM, 1_000_000)).await?;
+    load((&*server.host, &*key).into(), (WARM, 1_000_000)).await?;
     let began = server.worked_ms();
     for stream in [false, true] {
         let (mut straight, mut ours) = (Vec::new(), Vec::new());
@@ -112,8 +115,8 @@ async fn main() -> anyhow::Result<()> {
     let worked = server.worked_ms();
     let alone = (worked - began) * 1_000.0 / (2 * ALONE) as f64;
     let span = Duration::from_secs(seconds);
-    let straight = load(&upstream, "", (span, 2_000_000)).await?;
-    let (ours, worked) = (load(&server.host, &key, (span, 3_000_000)).await?, server.worked_ms() - worked);
+    let straight = load((&*upstream, "").into(), (span, 2_000_000)).await?;
+    let (ours, worked) = (load((&*server.host, &*key).into(), (span, 3_000_000)).await?, server.worked_ms() - worked);
     let cpu = worked * 1_000.0 / f64::from(ours.done);
     let (ours, straight) = (ours.per_second, straight.per_second);
     say(format!("{CLIENTS} clients: {ours:.0} requests/s, direct {straight:.0} (to reach: above 2000)"))?;
@@ -121,7 +124,27 @@ async fn main() -> anyhow::Result<()> {
     say(format!("resident: {:.1} MB, at most {:.1} MB (to reach: below 60)", server.mb("VmRSS"), server.mb("VmHWM")))?;
     let spent = server.get("/api/cost").await?;
     say(format!("accounted: {}", spent.to_string().chars().take(200).collect::<String>()))?;
-    Ok(())
+    beside(&server, &upstream, (span, &mut out)).await
+}
+
+/// Other gateways in the same run, where there are any.
+async fn beside(server: &Server, upstream: &str, (span, out): (Duration, &mut impl Write)) -> anyhow::Result<()> {
+    let Some(named) = variable("OSTLER_BENCH_PEERS") else { return Ok(()) };
+    let at = |name: &str, host: &str, key: &str, pid| Peer {
+        name: name.to_owned(),
+        host: host.to_owned(),
+        key: key.to_owned(),
+        headers: String::new(),
+        pid,
+    };
+    let ours = [at("direct", upstream, "", 0), at("Ostler", &server.host, &server.key, server.child.id())];
+    let all: Vec<Peer> = ours.into_iter().chain(Peer::named(&named)?).collect();
+    peers::table(&all, span, out).await
+}
+
+/// What the environment says.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).and_then(|text| text.into_string().ok())
 }
 
 impl Server {
@@ -194,15 +217,35 @@ struct Load {
     per_second: f64,
 }
 
+/// Who is asked: where, by which key, with which further headers.
+struct Whom<'a> {
+    host: &'a str,
+    key: &'a str,
+    headers: &'a str,
+}
+
+impl<'a> From<(&'a str, &'a str)> for Whom<'a> {
+    fn from((host, key): (&'a str, &'a str)) -> Whom<'a> {
+        Whom { host, key, headers: "" }
+    }
+}
+
+impl<'a> From<&'a Peer> for Whom<'a> {
+    fn from(peer: &'a Peer) -> Whom<'a> {
+        Whom { host: &peer.host, key: &peer.key, headers: &peer.headers }
+    }
+}
+
 /// So many clients at once, each with conversations of its own.
 /// `first`: the number of the first conversation.
-async fn load(host: &str, key: &str, (span, first): (Duration, u64)) -> anyhow::Result<Load> {
+async fn load(whom: Whom<'_>, (span, first): (Duration, u64)) -> anyhow::Result<Load> {
     let (watch, numbers) = (Stopwatch::start(), Arc::new(AtomicU64::new(first)));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..CLIENTS {
-        let (host, key, numbers) = (host.to_owned(), key.to_owned(), numbers.clone());
+        let (host, key, headers) = (whom.host.to_owned(), whom.key.to_owned(), whom.headers.to_owned());
+        let numbers = numbers.clone();
         clients.spawn(async move {
-            let (mut client, mut done) = (Client::connect(&host, &key).await?, 0_u32);
+            let (mut client, mut done) = (Client::connect(&host, &key).await?.with(&headers), 0_u32);
             while watch.elapsed() < span {
                 let number = numbers.fetch_add(1, Ordering::Relaxed);
                 for turn in 1..=TURNS {
@@ -237,7 +280,12 @@ fn flush_ms(place: &Path) -> anyhow::Result<f64> {
 }
 
 fn p50(took: &[Took], of: impl Fn(&Took) -> Duration) -> f64 {
+    percentile(took, 50, of)
+}
+
+/// So many of a hundred took no longer than this, in milliseconds.
+fn percentile(took: &[Took], of_hundred: usize, of: impl Fn(&Took) -> Duration) -> f64 {
     let mut all: Vec<_> = took.iter().map(of).collect();
     all.sort_unstable();
-    all.get(all.len() / 2).map_or(0.0, |middle| middle.as_secs_f64() * 1_000.0)
+    all.get(all.len() * of_hundred / 100).map_or(0.0, |one| one.as_secs_f64() * 1_000.0)
 }

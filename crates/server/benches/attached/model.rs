@@ -9,9 +9,9 @@ use futures::stream;
 /// What it always says.
 pub(crate) const SAYS: &str = "It is well, thank you; and so are the horses.";
 
-/// Listens; its host and port.
-pub(crate) async fn start() -> anyhow::Result<String> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// Listens there; its host and port.
+pub(crate) async fn start(address: &str) -> anyhow::Result<String> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
     let host = listener.local_addr()?.to_string();
     let listener = listener.tap_io(|io| drop(io.set_nodelay(true)));
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/v1/messages", post(answer))).await });
