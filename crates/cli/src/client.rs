@@ -71,6 +71,16 @@ impl Client {
         Ok(Client { http: http()?, url, public_url: None, key: key.to_owned(), data })
     }
 
+    /// Whether anybody answers there.
+    pub(crate) async fn answers(&self) -> bool {
+        self.http.get(format!("{}/healthz", self.url)).send().await.is_ok()
+    }
+
+    /// What a server that had these files and nothing else would answer to a table of calls.
+    pub(crate) fn offline(body: Value) -> Outcome<Value> {
+        server::offline::ask(body).map_err(|(status, error)| Failure::refused(status, "/api/policies/ask", &error))
+    }
+
     /// The same server, with another key.
     pub(crate) fn with_key(&self, key: &str) -> Client {
         Client { key: key.to_owned(), ..self.clone() }

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use domain::clock::Timestamp;
 use domain::control::{Applied, ControlEvent, ControlRecord, Kind};
 use domain::descriptor::{Descriptor, Policy};
-use domain::id::{Digest, Name};
+use domain::id::{Digest, Name, Pos};
 use domain::principal::Caller;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ControlError;
 use crate::gate::Gate;
 use crate::identity::{must_be_admin, named};
-use crate::policy::check;
+use crate::policy::check::{self, Definitions, Wrong};
 use crate::readiness::{self, Condition};
 use crate::registry::Registry;
 
@@ -28,7 +28,7 @@ pub struct Outcome {
     pub revision: Digest,
     /// What changed.
     pub change: Change,
-    /// An agent's conditions, as they are with everything of this apply in place; empty for other kinds.
+    /// The conditions of an agent or a policy, as they are with everything of this apply in place; empty for other kinds.
     pub ready: Vec<Condition>,
 }
 
@@ -64,10 +64,38 @@ pub async fn apply(
             let next = registry.after(record.as_slice())?;
             let wrong: Vec<_> =
                 policies(&descriptors).flat_map(|one| check::policy(&next, &definitions, one)).collect();
-            if wrong.is_empty() { Ok((events, (next, changes))) } else { Err(ControlError::Policies(wrong)) }
+            if !wrong.is_empty() {
+                return Err(ControlError::Policies(wrong));
+            }
+            Ok((events, (next, changes)))
         })
         .await?;
     Ok(outcomes(gate, &next, &resources, &changes))
+}
+
+/// Fails where a policy in force would not fit the tools any more: the gate would refuse whatever it bears on. `said` is
+/// what servers say of the tools now, and what they would say then.
+///
+/// # Errors
+/// Names the policy, and what would be wrong with it.
+pub fn keeps_policies(
+    now: &Registry,
+    next: &Registry,
+    said: [&Definitions; 2],
+    change: &str,
+) -> Result<(), ControlError> {
+    let broken = check::broken(now, next, said);
+    let Some(Wrong { policy, finding }) = broken.first() else { return Ok(()) };
+    Err(ControlError::Conflict {
+        reason: format!(
+            "{change} would break the policy {policy}, and calls that it bears on would be refused: {}.",
+            finding.message
+        ),
+        next: format!(
+            "Apply it together with a policy {policy} that fits, in one `ostler apply`, or delete that policy first: `ostler \
+             delete policy {policy}`. Nothing was changed."
+        ),
+    })
 }
 
 /// The policies among descriptors.
@@ -87,6 +115,17 @@ pub fn preview(gate: &Gate, descriptors: &[Descriptor]) -> Result<Registry, Cont
     registry.after(&[ControlRecord { pos: registry.pos(), at: Timestamp::default(), event }])
 }
 
+/// What there would be if these descriptors were all; nothing is recorded.
+///
+/// # Errors
+/// If they cannot be read again as they would be recorded.
+pub fn alone(descriptors: &[Descriptor]) -> Result<Registry, ControlError> {
+    let resources: Vec<Applied> = descriptors.iter().map(applied).collect();
+    each_once(&resources)?;
+    let event = ControlEvent::Applied { resources, by: String::new() };
+    Registry::default().after(&[ControlRecord { pos: Pos(1), at: Timestamp::default(), event }])
+}
+
 /// Deletes a descriptor. Sessions of a deleted agent are refused their next call.
 pub async fn delete(gate: &Gate, caller: &Caller, kind: Kind, name: &Name) -> Result<(), ControlError> {
     must_be_admin(caller, "delete descriptors")?;
@@ -96,7 +135,14 @@ pub async fn delete(gate: &Gate, caller: &Caller, kind: Kind, name: &Name) -> Re
             let reason = format!("There is no {kind} named {name}.");
             return Err(ControlError::NotFound { reason, next: format!("List what there is: `ostler get {kind}`.") });
         }
-        Ok((vec![ControlEvent::Deleted { of: kind, name: name.clone(), by: by.clone() }], ()))
+        let event = ControlEvent::Deleted { of: kind, name: name.clone(), by: by.clone() };
+        if kind == Kind::Capability {
+            let record = ControlRecord { pos: registry.pos(), at: Timestamp::default(), event: event.clone() };
+            let change = format!("Deleting {name}");
+            let said = gate.definitions();
+            keeps_policies(registry, &registry.after(&[record])?, [&said, &said], &change)?;
+        }
+        Ok((vec![event], ()))
     })
     .await
 }
@@ -118,11 +164,19 @@ fn planned(registry: &Registry, resources: &[Applied], by: &str) -> (Option<Cont
 }
 
 fn outcomes(gate: &Gate, registry: &Registry, resources: &[Applied], changes: &[Change]) -> Vec<Outcome> {
+    let definitions = gate.definitions();
     let each = resources.iter().zip(changes).map(|(applied, &change)| {
         let (kind, name, revision) = (applied.kind, applied.name.clone(), applied.revision);
         let ready = match kind {
-            Kind::Agent => readiness::of(registry, gate.checks(), &name),
-            Kind::Capability | Kind::McpServer | Kind::ModelProvider | Kind::Policy => Vec::new(),
+            Kind::Agent => {
+                let mut all = readiness::of(registry, gate.checks(), &name);
+                all.extend(check::when(registry, &definitions, &name));
+                all
+            }
+            Kind::Policy => {
+                registry.policy(&name).map_or_else(Vec::new, |policy| check::conditions(registry, &definitions, policy))
+            }
+            Kind::Capability | Kind::McpServer | Kind::ModelProvider => Vec::new(),
         };
         Outcome { kind, name, revision, change, ready }
     });

@@ -20,7 +20,7 @@ use crate::decide::{self, Overtaken, Query, Scene, Verdict};
 use crate::dispatch::{Cut, Dispatch, Dispatches};
 use crate::error::ControlError;
 use crate::link::Binder;
-use crate::policy::check::Definitions;
+use crate::policy::check::{self, Definitions};
 use crate::readiness::{self, Checks, Condition};
 use crate::registry::Registry;
 
@@ -185,7 +185,10 @@ impl Gate {
 
     /// What an agent has and what it lacks; empty if there is no such agent.
     pub fn ready(&self, agent: &Name) -> Vec<Condition> {
-        readiness::of(&self.registry(), &self.checks, agent)
+        let registry = self.registry();
+        let mut all = readiness::of(&registry, &self.checks, agent);
+        all.extend(check::when(&registry, &self.definitions(), agent));
+        all
     }
 
     /// Records what `decide_on` makes of the latest registry; asked again whenever others were there before.

@@ -170,6 +170,26 @@ pub fn again(
     Ok(out)
 }
 
+/// What the rules that were in force said to one recorded call, with their texts and what would have let it pass; `None`
+/// where no rule was asked, or they cannot be made to say again what is recorded.
+///
+/// # Errors
+/// As [`replay`].
+pub async fn explained(
+    gate: &Gate,
+    recordings: &Recordings,
+    call: CallId,
+    changed: &Changed<'_>,
+) -> Result<Option<Answer>, ControlError> {
+    let Some(recorded) = recordings.calls.get(&call) else { return Ok(None) };
+    let Some(was) = recorded.was.filter(|_| matches!(recorded.act, Act::Tool { .. })) else { return Ok(None) };
+    let records = gate.log().control_since(Pos(0)).await?;
+    let worlds = worlds(&records, std::iter::once(recorded.decided.control_pos), changed)?;
+    let Some((registry, _)) = worlds.into_values().next() else { return Ok(None) };
+    let answer = asked_so(&registry, &recorded.principal, recorded, (changed, true)).ok();
+    Ok(answer.filter(|answer| answer.decision == was))
+}
+
 /// Whether the rules that were in force then say what is recorded; only then is what they say now worth anything.
 fn told(was: Decision, then: Result<Answer, String>, now: Result<Answer, String>) -> Result<Answer, String> {
     let (then, now) = (then?, now?);
@@ -257,6 +277,16 @@ fn tool(call: &Recorded) -> String {
 
 /// What the rules of a registry say to a call.
 fn asked(registry: &Registry, principal: &Principal, call: &Recorded, changed: &Changed<'_>) -> Result<Answer, String> {
+    asked_so(registry, principal, call, (changed, false))
+}
+
+/// The same, in full where that is wanted.
+fn asked_so(
+    registry: &Registry,
+    principal: &Principal,
+    call: &Recorded,
+    (changed, in_full): (&Changed<'_>, bool),
+) -> Result<Answer, String> {
     let agent = &principal.link.agent;
     let Some(in_force) = InForce::of(registry, principal) else {
         return Err(format!("the agent {agent} or its revision was not known then"));
@@ -281,7 +311,8 @@ fn asked(registry: &Registry, principal: &Principal, call: &Recorded, changed: &
             let case = case(registry, principal, call, (&tool, arguments));
             let under = Circumstance { in_force, now: call.at, spent_today: spent };
             let supposed = suppose(registry, changed.definitions, &case, under);
-            supposed.map(|supposed| supposed.answered()).map_err(|error| error.to_string())
+            let supposed = supposed.map_err(|error| error.to_string())?;
+            Ok(if in_full { supposed.explained() } else { supposed.answered() })
         }
     }
 }

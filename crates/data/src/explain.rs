@@ -63,6 +63,12 @@ pub struct Explanation {
     pub decided: Option<DecidedAt>,
     /// Why the gate said no.
     pub refusal: Option<Refusal>,
+    /// The rules that had it refused, asked about or written down, with their texts; whoever explains it adds them.
+    #[serde(default)]
+    pub rules: Vec<DecidingRule>,
+    /// The nearest changes that would have let it pass; added likewise.
+    #[serde(default)]
+    pub would: Vec<String>,
     /// Every consent asked for.
     pub consents: Vec<ConsentProof>,
     /// What each attempt held of budgets and came to.
@@ -81,6 +87,19 @@ pub struct Explanation {
     pub resolved: bool,
     /// The gaps, one sentence each.
     pub missing: Vec<String>,
+}
+
+/// A rule that decided about a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidingRule {
+    /// What it is called in records.
+    pub id: String,
+    /// Where it comes from.
+    pub from: String,
+    /// What it does: `forbid`, `ask` or `record`.
+    pub does: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// What was asked of the agent.
@@ -303,6 +322,8 @@ fn bare(call: CallId, trace: &Trace, index: usize) -> Explanation {
         origins: Vec::new(),
         decided: None,
         refusal: None,
+        rules: Vec::new(),
+        would: Vec::new(),
         consents: Vec::new(),
         spending: Vec::new(),
         topups: Vec::new(),

@@ -48,6 +48,15 @@ impl ApiError {
         ApiError { extra: Some(Box::new(extra)), ..self }
     }
 
+    /// The status and the body that it is told with.
+    pub(crate) fn told(&self) -> (u16, Value) {
+        let mut error = json!({ "kind": self.kind, "reason": self.reason, "next": self.next });
+        if let (Value::Object(error), Some(Value::Object(extra))) = (&mut error, self.extra.as_deref()) {
+            error.extend(extra.clone());
+        }
+        (self.status.as_u16(), json!({ "error": error }))
+    }
+
     /// The request itself is wrong.
     pub(crate) fn bad(reason: impl Into<String>, next: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", reason, next)
@@ -201,11 +210,8 @@ impl IntoResponse for ApiError {
         if self.status.is_server_error() {
             tracing::error!(kind = self.kind, reason = self.reason, "a request failed");
         }
-        let mut error = json!({ "kind": self.kind, "reason": self.reason, "next": self.next });
-        if let (Value::Object(error), Some(Value::Object(extra))) = (&mut error, self.extra.as_deref()) {
-            error.extend(extra.clone());
-        }
-        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
+        let (_, body) = self.told();
+        let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         match self.beside {
             Beside::Nothing => None,

@@ -15,6 +15,7 @@ mod landing;
 mod mcp;
 mod metrics;
 mod notify;
+pub mod offline;
 pub mod rehearse;
 mod replay;
 pub mod routes;

@@ -2,13 +2,15 @@
 //! thing changed. Nothing is sent but the question what tools take; nothing is written.
 
 use control::policy::check::Definitions;
+use control::policy::suppose::Answer;
 use control::replay::{self, Changed, Recordings, Replayed};
+use data::record::Record;
 use data::store::{HeadFilter, SpendRow};
 use domain::budget::Window;
 use domain::clock::Timestamp;
 use domain::control::Kind;
 use domain::descriptor::Descriptor;
-use domain::id::{Name, SessionId};
+use domain::id::{CallId, Name, SessionId};
 
 use crate::api::cost;
 use crate::app::App;
@@ -56,6 +58,26 @@ pub(crate) async fn sessions(app: &App, which: &Sessions, changed: &[Descriptor]
     let spent = |agent: &Name, from: Timestamp, until: Timestamp| Some(spent(&rows, agent, from, until));
     let changed = Changed { descriptors: changed, definitions: &definitions, spent: &spent };
     Ok(replay::replay(&app.gate, recordings, &changed).await?)
+}
+
+/// What the rules said to one call of a session, by its records; `None` where no rule was asked.
+///
+/// # Errors
+/// When the control plane's records cannot be read.
+pub(crate) async fn explained(app: &App, call: CallId, records: &[Record]) -> ApiResult<Option<Answer>> {
+    let mut recordings = Recordings::default();
+    execution::relive(call.session, records, &mut |before| {
+        if let Some(session) = before.session.filter(|_| before.event.call() == Some(call)) {
+            recordings.note(session, before.event, before.at, before.heard.clone());
+        }
+    });
+    let Some(at) = recordings.earliest() else { return Ok(None) };
+    let rows = cost::rows(app, at.plus_ms(-2 * Window::Day.length_ms())).await?;
+    let spent = |agent: &Name, from: Timestamp, until: Timestamp| Some(spent(&rows, agent, from, until));
+    // What servers said so far is enough: none is started to explain what is over.
+    let definitions = app.gate.definitions();
+    let changed = Changed { descriptors: &[], definitions: &definitions, spent: &spent };
+    Ok(replay::explained(&app.gate, &recordings, call, &changed).await?)
 }
 
 async fn chosen(app: &App, which: &Sessions) -> ApiResult<Vec<SessionId>> {

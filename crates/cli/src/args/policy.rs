@@ -18,12 +18,13 @@ pub(crate) enum Policy {
     },
     /// What a rule can read: the typed schema of every tool, as Cedar.
     Schema,
-    /// Ask a table of calls, and compare with what is expected; exit 1 where one differs.
+    /// Ask a table of calls, and compare with what is expected; exit 1 where one differs. Needs no server where -f names all.
     Test {
         /// A YAML file: `agent:`, and `calls:` each with tool, input and expect.
         file: PathBuf,
-        /// Descriptors to take as applied: files, or directories of *.yaml. Nothing is changed.
-        #[arg(short = 'f', long = "with", value_name = "FILE|DIR")]
+        /// Descriptors to take as applied: files, or directories of *.yaml. Nothing is changed. Where no server is running,
+        /// they are all there is.
+        #[arg(short = 'f', long = "file", visible_alias = "with", value_name = "FILE|DIR")]
         with: Vec<PathBuf>,
     },
     /// Ask about one call that nobody makes: the rule, its text, what made it so, and what would let it pass.

@@ -12,18 +12,19 @@ use crate::output::{self, items, text};
 
 /// `policy show`, `schema`, `test`, `explain`.
 pub(crate) async fn policy(global: &Global, policy: Policy) -> Outcome {
+    if let Policy::Test { file, with } = policy {
+        let files = apply::bodies(&with)?;
+        return test(global, &file, files).await;
+    }
     let client = Client::find(global)?;
     match policy {
+        Policy::Test { .. } => Ok(()),
         Policy::Show { agent } => {
             output::print(global.output, &client.get(&format!("/api/policies/{agent}")).await?, shown)
         }
         Policy::Schema => {
             let schema = client.get("/api/policies").await?;
             output::print(global.output, &schema, |schema| text(schema, "cedar"))
-        }
-        Policy::Test { file, with } => {
-            let files = apply::bodies(&with)?;
-            test(global, &client, &file, files).await
         }
         Policy::Explain(explain) => {
             let answers = client.post("/api/policies/ask", json!({ "cases": [case(&explain)?] })).await?;
@@ -93,7 +94,23 @@ fn plain(value: &Value) -> String {
 /// What a table may expect of a call, beside what the call is.
 const EXPECTED: [&str; 4] = ["expect", "rule", "by", "name"];
 
-async fn test(global: &Global, client: &Client, file: &Path, files: Vec<Value>) -> Outcome {
+/// What a server answers; with none running, what the files alone do.
+async fn answers(global: &Global, body: Value) -> Outcome<Value> {
+    let files = !items(&body["files"]).is_empty();
+    match Client::find(global) {
+        Ok(client) if !files || client.answers().await => client.post("/api/policies/ask", body).await,
+        Err(failure) if !files => {
+            let why = anyhow::anyhow!("{failure}; or name the descriptors with -f: then no server is needed");
+            Err(Failure::Failed(why))
+        }
+        Ok(_) | Err(_) => {
+            output::talk("no server is running: these files are all there is, and tools take what the calls write");
+            Client::offline(body)
+        }
+    }
+}
+
+async fn test(global: &Global, file: &Path, files: Vec<Value>) -> Outcome {
     let written = std::fs::read_to_string(file).with_context(|| format!("{} could not be read", file.display()))?;
     let table: Value = serde_saphyr::from_str(&written)
         .map_err(|error| Failure::Usage(format!("{} is not YAML: {error}", file.display())))?;
@@ -109,7 +126,7 @@ async fn test(global: &Global, client: &Client, file: &Path, files: Vec<Value>) 
             Failure::Usage(format!("{}, call {}: {how}", file.display(), index + 1))
         })?);
     }
-    let answers = client.post("/api/policies/ask", json!({ "cases": cases, "files": files })).await?;
+    let answers = answers(global, json!({ "cases": cases, "files": files })).await?;
     let rows: Vec<Value> =
         calls.iter().zip(items(&answers["answers"])).map(|(call, got)| compared(call, got)).collect();
     let wrong = rows.iter().filter(|row| row["ok"] == false).count();

@@ -21,6 +21,7 @@ mod kill_matrix;
 mod mail;
 mod mcp;
 mod onboard;
+mod policy;
 mod postgres;
 mod replay;
 #[path = "../../../data/tests/support/postgres.rs"]

@@ -7,6 +7,7 @@
 
 mod cost;
 mod demo;
+mod denial;
 mod webdriver;
 
 use std::path::{Path, PathBuf};

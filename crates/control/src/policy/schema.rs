@@ -33,6 +33,30 @@ action \"Outside\" in [\"Use\"];
 action \"Delegate\" in [\"Use\"];
 ";
 
+/// Whether this is an attribute that every use of a tool has.
+pub(crate) fn knows(attribute: &str) -> bool {
+    const OF_TOOLS: [&str; 15] = [
+        "effect",
+        "egress",
+        "value_usd_micros",
+        "value_known",
+        "unvouched",
+        "requested",
+        "provenance",
+        "provenance.*",
+        "approval",
+        "count",
+        "approvers",
+        "input",
+        "input.*",
+        // Of who acts, and of the tool itself.
+        "owner",
+        "trusted",
+    ];
+    let known = KNOWN.split(", ").filter_map(|pair| pair.split([':', '?']).next());
+    OF_TOOLS.contains(&attribute) || attribute == "revision" || known.into_iter().any(|name| name == attribute)
+}
+
 /// A tool, as far as a policy can speak of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Tool<'a> {

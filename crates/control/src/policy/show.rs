@@ -29,6 +29,8 @@ pub struct Text {
 pub struct Told {
     /// What it is called in records.
     pub id: String,
+    /// Where it comes from: `the default policy`, `the descriptor`, or which policy.
+    pub from: String,
     /// Its text.
     pub text: String,
     /// What becomes of a call that it decides about: `permit`, `forbid`, `ask` or `record`.
@@ -86,5 +88,10 @@ pub(crate) fn told(rule: &Rule) -> Told {
         Duty::Consent(_) => "ask",
         Duty::Record => "record",
     };
-    Told { id: rule.id.clone(), text: rule.text.clone(), does }
+    let from = match &rule.origin {
+        Origin::Standard => "the default policy".to_owned(),
+        Origin::Descriptor => "the descriptor".to_owned(),
+        Origin::Applied(name) => format!("the policy {name}"),
+    };
+    Told { id: rule.id.clone(), from, text: rule.text.clone(), does }
 }

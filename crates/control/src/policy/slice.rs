@@ -172,18 +172,9 @@ fn asks(parts: &Parts<'_>) -> Result<[EntityUid; 3], String> {
 
 /// Whether a rule can bear on this wish at all, by what stands in its head.
 fn bears(policy: &Policy, parts: &Parts<'_>, [principal, action, resource]: &[EntityUid; 3]) -> bool {
-    let is_action = |named: &EntityUid| {
-        let id: &str = named.id().unescaped();
-        named == action
-            || match &parts.wish {
-                Wish::Tool { capability, effect, .. } => schema::groups(capability, *effect).contains(&id),
-                Wish::Model { .. } => false,
-            }
-    };
-    let acts = match policy.action_constraint() {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(named) => named == *action,
-        ActionConstraint::In(all) => all.iter().any(is_action),
+    let groups = match &parts.wish {
+        Wish::Tool { capability, effect, .. } => schema::groups(capability, *effect).to_vec(),
+        Wish::Model { .. } => Vec::new(),
     };
     let who = match policy.principal_constraint() {
         PrincipalConstraint::Eq(named) => named == *principal,
@@ -199,7 +190,30 @@ fn bears(policy: &Policy, parts: &Parts<'_>, [principal, action, resource]: &[En
         | ResourceConstraint::Is(_)
         | ResourceConstraint::IsIn(_, _) => true,
     };
-    acts && who && what
+    acts(policy, action.id().unescaped(), &groups) && who && what
+}
+
+/// Whether an action, or one of its groups, is among those that a rule is about.
+fn acts(policy: &Policy, action: &str, groups: &[&str]) -> bool {
+    let is_action = |named: &EntityUid| {
+        let id: &str = named.id().unescaped();
+        id == action || groups.contains(&id)
+    };
+    match policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(named) => named.id().unescaped() == action,
+        ActionConstraint::In(all) => all.iter().any(is_action),
+    }
+}
+
+/// Whether a rule can bear on the use of a tool, by the action in its head.
+pub(crate) fn bears_on(policy: &Policy, capability: &CapabilityRef, effect: Effect) -> bool {
+    acts(policy, &schema::id(capability), &schema::groups(capability, effect))
+}
+
+/// Whether a rule can bear on asking a model.
+pub(crate) fn bears_on_models(policy: &Policy) -> bool {
+    acts(policy, THINK, &[])
 }
 
 /// The schema of this wish: its own action with its types, and the names of the others that the rules speak of.

@@ -2,7 +2,7 @@
 //! would let it pass. It asks the same slices as the gate, and only the policy's part of the question. Must not record
 //! anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::capability::{CapabilityRef, Effect};
@@ -166,11 +166,7 @@ pub(crate) fn suppose<'a>(
     case: &'a Case,
     under: Circumstance<'a>,
 ) -> Result<Supposed<'a>, ControlError> {
-    let capability = match (case.tool.parse::<CapabilityRef>(), case.tool.parse::<Name>()) {
-        (Ok(capability), _) => capability,
-        (Err(_), Ok(name)) => CapabilityRef::External(name),
-        (Err(why), Err(_)) => return not_found(format!("{why}."), "Name a tool of the agent."),
-    };
+    let capability = tool_of(case)?;
     let (effect, spec) = match &capability {
         CapabilityRef::Internal(name) if INTERNAL_WRITES.contains(&name.as_str()) => (Effect::Write, None),
         CapabilityRef::Internal(_) | CapabilityRef::Agent(_) => (Effect::Read, None),
@@ -180,34 +176,70 @@ pub(crate) fn suppose<'a>(
         }
     };
     let arguments = Value::Object(case.input.clone());
-    let schema = definitions.get(&capability).cloned();
-    let schema = schema.unwrap_or_else(|| Arc::new(looks(&arguments)));
+    let known = definitions.get(&capability).cloned();
+    let schema = known.clone().unwrap_or_else(|| Arc::new(looks(&arguments, false)));
     let value = match case.value_usd {
         Some(usd) => UsdMicros::from_dollars(usd).map(|usd| usd.0),
         None => spec.and_then(|spec| spec.value_of(&arguments)).map(|usd| usd.0),
     };
-    Ok(Supposed { registry, under, case, capability, effect, spec, schema, arguments, value })
+    let mut supposed = Supposed { registry, under, case, capability, effect, spec, schema, arguments, value };
+    if known.is_none() && !supposed.fits() {
+        supposed.schema = Arc::new(looks(&supposed.arguments, true));
+    }
+    Ok(supposed)
 }
 
-/// The types of arguments whose definition nobody has: as they look here.
-fn looks_like(input: &Map<String, Value>) -> Value {
-    let each = input.iter().map(|(name, value)| (name.clone(), looks(value)));
-    Value::Object(each.collect())
+/// The types of arguments whose definition nobody has: as they look in all of these calls. Numbers are `whole` where all
+/// of them are, if that is wanted.
+pub fn looked_like(cases: &[Case], whole: bool) -> Definitions {
+    let mut all: BTreeMap<CapabilityRef, Vec<&Map<String, Value>>> = BTreeMap::new();
+    for case in cases {
+        if let Ok(tool) = tool_of(case) {
+            all.entry(tool).or_default().push(&case.input);
+        }
+    }
+    let each = all.into_iter().map(|(tool, inputs)| (tool, Arc::new(together(&inputs, whole))));
+    each.collect()
 }
 
-fn looks(value: &Value) -> Value {
+/// Whether every rule that bears on a call can be read against what is known of its tool.
+pub fn fits(registry: &Registry, definitions: &Definitions, case: &Case) -> bool {
+    let Some(in_force) = InForce::newest(registry, &case.agent) else { return false };
+    let under = Circumstance { in_force, now: Timestamp::default(), spent_today: None };
+    suppose(registry, definitions, case, under).is_ok_and(|supposed| supposed.fits())
+}
+
+fn together(inputs: &[&Map<String, Value>], whole: bool) -> Value {
+    let names: BTreeSet<&String> = inputs.iter().flat_map(|input| input.keys()).collect();
+    let required: Vec<&String> =
+        names.iter().copied().filter(|name| inputs.iter().all(|input| input.contains_key(*name))).collect();
+    let properties = names.iter().map(|name| {
+        let values: Vec<&Value> = inputs.iter().filter_map(|input| input.get(*name)).collect();
+        let first = values.first().map_or(json!({}), |first| looks(first, whole && values.iter().all(|v| v.is_i64())));
+        ((*name).clone(), first)
+    });
+    json!({"type": "object", "required": required, "properties": properties.collect::<Map<_, _>>()})
+}
+
+fn looks(value: &Value, whole: bool) -> Value {
     match value {
         Value::Null => json!({}),
         Value::Bool(_) => json!({"type": "boolean"}),
+        Value::Number(_) if whole => json!({"type": "integer"}),
         Value::Number(_) => json!({"type": "number"}),
         Value::String(_) => json!({"type": "string"}),
         Value::Array(items) => {
-            json!({"type": "array", "items": items.first().map_or(json!({"type": "string"}), looks)})
+            json!({"type": "array", "items": items.first().map_or(json!({"type": "string"}), |item| looks(item, whole))})
         }
-        Value::Object(map) => {
-            let names: Vec<&String> = map.keys().collect();
-            json!({"type": "object", "required": names, "properties": looks_like(map)})
-        }
+        Value::Object(map) => together(&[map], whole),
+    }
+}
+
+fn tool_of(case: &Case) -> Result<CapabilityRef, ControlError> {
+    match (case.tool.parse::<CapabilityRef>(), case.tool.parse::<Name>()) {
+        (Ok(capability), _) => Ok(capability),
+        (Err(_), Ok(name)) => Ok(CapabilityRef::External(name)),
+        (Err(why), Err(_)) => not_found(format!("{why}."), "Name a tool of the agent."),
     }
 }
 
@@ -273,8 +305,16 @@ impl Supposed<'_> {
         }
     }
 
+    fn defined(&self) -> Defined<'_> {
+        Defined { hash: Digest::of_json(&self.schema), input_schema: Some(&self.schema) }
+    }
+
+    fn fits(&self) -> bool {
+        super::slice_of_tool(&self.whose(), &self.defined(), (&self.capability, self.effect)).is_ok()
+    }
+
     fn ruled(&self, moment: &Moment<'_>) -> Ruled {
-        let defined = Defined { hash: Digest::of_json(&self.schema), input_schema: Some(&self.schema) };
+        let defined = self.defined();
         match &moment.using {
             Some(using) => rule(&self.whose(), &defined, moment, using),
             None => Ruled { ruling: Ruling::Allow, ids: Vec::new() },

@@ -7,7 +7,7 @@ use domain::decision::{Refusal, RefusedBy};
 use domain::descriptor::{Descriptor, parse_file};
 use serde_json::json;
 
-use crate::world::{Draft, World, applied, name};
+use crate::world::{Draft, World, after, applied, name};
 
 const AGENT: &str = "reconciliation-finance";
 
@@ -189,6 +189,49 @@ fn what_does_not_fit_the_tools_is_found_when_it_is_applied_with_its_place() {
         assert!(first.finding.message.contains(message), "{cedar}: {first:?}");
         assert!(first.finding.help.is_some() && first.finding.at.start.abs_diff(at) < 12, "{cedar}: {first:?}");
     }
+}
+
+#[test]
+fn a_capability_that_goes_or_changes_breaks_the_policy_that_reads_it_and_that_is_found_before() {
+    let reads = "forbid(principal, action == Action::\"email-draft\", resource) when { context.input.to == \"x\" };";
+    let world = under(reads);
+    let of = |schema: serde_json::Value| {
+        let inside = ["remember", "recall", "forget", "calculate", "now", "timer"];
+        let inside =
+            inside.map(|name| (format!("internal://{name}").parse().unwrap(), json!({"type": "object"}).into()));
+        let outside = ["email-draft", "ledger-read", "sap-invoice-read"];
+        let outside = outside.map(|name| (format!("mcp://gateway/{name}").parse().unwrap(), schema.clone().into()));
+        inside.into_iter().chain(outside).collect::<check::Definitions>()
+    };
+    let known = of(Draft::of(1).input_schema);
+    let gone = ControlEvent::Deleted { of: Kind::Capability, name: name("email-draft"), by: "admin".to_owned() };
+    let next = after(&world.registry, &[gone]);
+    let broken = check::broken(&world.registry, &next, [&known, &known]);
+    assert!(broken[0].policy == name("house") && broken[0].finding.message.contains("email-draft"), "{broken:?}");
+    let other = ControlEvent::Deleted { of: Kind::Capability, name: name("ledger-read"), by: "admin".to_owned() };
+    assert!(check::broken(&world.registry, &after(&world.registry, &[other]), [&known, &known]).is_empty());
+    let house = world.registry.policy(&name("house")).unwrap();
+    assert!(check::conditions(&world.registry, &known, house).iter().all(|condition| condition.ok));
+    // Its server takes other arguments now.
+    let conditions = check::conditions(&world.registry, &of(json!({"properties": {"too": {"type": "string"}}})), house);
+    assert!(conditions.iter().any(|one| !one.ok && one.reason.contains("does not fit")), "{conditions:?}");
+}
+
+#[test]
+fn a_rule_that_bears_on_nothing_yet_and_reads_what_nobody_knows_says_so() {
+    let idle = policy(
+        "@id(\"x\")\nforbid(principal, action in Action::\"Outside\", resource) when { context.input.nonsense };",
+    );
+    let registry = after(&control::Registry::default(), &[applied(&idle)]);
+    let house = registry.policy(&name("house")).unwrap();
+    let conditions = check::conditions(&registry, &check::Definitions::new(), house);
+    let told = conditions.iter().find(|one| !one.ok).expect("it says so");
+    assert!(told.reason.contains("house/x reads `nonsense`") && told.next.contains("policy schema"), "{told:?}");
+    // Where it can bear on something, or reads what every call has, there is nothing to say.
+    let world =
+        under("forbid(principal, action in Action::\"Outside\", resource) when { context.value_usd_micros > 5 };");
+    let house = world.registry.policy(&name("house")).unwrap();
+    assert!(check::conditions(&world.registry, &check::Definitions::new(), house).iter().all(|one| one.ok));
 }
 
 #[test]

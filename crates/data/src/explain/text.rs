@@ -3,7 +3,7 @@
 use domain::money::UsdMicros;
 use domain::principal::Mode;
 
-use super::{ArgumentOrigin, ConsentProof, Explanation, Source, Topup};
+use super::{ArgumentOrigin, ConsentProof, DecidingRule, Explanation, Source, Topup};
 use crate::spend::Tally;
 use crate::trace::{State, one_line, spoken_cost, spoken_instant};
 
@@ -100,6 +100,11 @@ fn decision(e: &Explanation) -> Vec<String> {
         ));
     }
     lines.extend(e.refusal.iter().map(|no| format!("refused: {} {}", no.reason, no.next)));
+    for DecidingRule { id, from, does, text } in &e.rules {
+        lines.push(format!("  {does} by rule {id} of {from}"));
+        lines.extend(text.lines().map(|line| format!("    {line}")));
+    }
+    lines.extend(e.would.iter().map(|would| format!("  it would have been allowed {would}")));
     lines
 }
 

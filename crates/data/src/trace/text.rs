@@ -2,7 +2,7 @@
 
 use domain::approval::Reminder;
 use domain::clock::Timestamp;
-use domain::decision::{Wait, WaitFor};
+use domain::decision::{RefusedBy, Wait, WaitFor};
 use domain::event::Resolution;
 use domain::id::Name;
 use domain::message::{Origin, Role};
@@ -217,6 +217,23 @@ pub(super) fn consent(consent: &Consent) -> Vec<String> {
         lines.push(format!("consent withdrawn: {reason}"));
     }
     lines
+}
+
+/// No, by which rules where they said it, why, and what to do next.
+pub(super) fn refused(call: &CapabilityCall) -> Option<String> {
+    let no = call.refusal.as_ref()?;
+    let ids = call.decided.as_ref().map_or(&[][..], |decided| &decided.policy_ids);
+    let by = match no.by {
+        RefusedBy::Policy if !ids.is_empty() => format!(" by {}", ids.join(", ")),
+        RefusedBy::Policy
+        | RefusedBy::Identity
+        | RefusedBy::Budget
+        | RefusedBy::Approval
+        | RefusedBy::Arguments
+        | RefusedBy::Readiness
+        | RefusedBy::Bound => String::new(),
+    };
+    Some(format!("refused{by}: {} {}", no.reason, no.next))
 }
 
 /// What a person said of a write in doubt.

@@ -1,7 +1,8 @@
 //! A trace as a conversation to read: who said what, why each thing was done, who allowed it, and what came back.
 
 use super::text::{
-    asker, capability, client, consent, cost, duration, heading, instant, model, resolved, speaker, state, waiting,
+    asker, capability, client, consent, cost, duration, heading, instant, model, refused, resolved, speaker, state,
+    waiting,
 };
 use super::{CapabilityCall, ModelCall, Said, State, Step, Trace, What};
 
@@ -120,7 +121,7 @@ fn capability_does(out: &mut Page, call: &CapabilityCall) {
     }
     call.consents.iter().flat_map(consent).for_each(|line| out.line(4, &line));
     call.resolution.iter().for_each(|word| out.line(4, &resolved(word)));
-    call.refusal.iter().for_each(|no| out.lines(4, &format!("refused: {} {}", no.reason, no.next)));
+    refused(call).iter().for_each(|line| out.lines(4, line));
     call.error.iter().for_each(|error| out.after(4, "error:", error));
     if let Some(result) = &call.result {
         let trust = match result.trust {

@@ -1,8 +1,8 @@
 //! A trace as a tree: one line per step, what the model asked for below what it thought.
 
 use super::text::{
-    arguments, asker, capability, client, consent, cost, duration, heading, model, one_line, resolved, speaker, state,
-    waiting,
+    arguments, asker, capability, client, consent, cost, duration, heading, model, one_line, refused, resolved,
+    speaker, state, waiting,
 };
 use super::{CapabilityCall, ClientSaid, ModelCall, Said, State, Step, Trace, What};
 
@@ -105,7 +105,7 @@ fn model_node(trace: &Trace, step: &Step, call: &ModelCall) -> Node {
 
 fn capability_node(step: &Step, call: &CapabilityCall) -> Node {
     let mut below: Vec<_> = call.consents.iter().flat_map(consent).map(leaf).collect();
-    below.extend(call.refusal.iter().map(|no| leaf(format!("refused: {} {}", no.reason, no.next))));
+    below.extend(refused(call).map(leaf));
     below.extend(call.resolution.iter().map(|word| leaf(resolved(word))));
     below.extend(call.error.iter().map(|error| leaf(format!("error: {}", one_line(error, SHOWN)))));
     below.extend(call.result.iter().map(|result| {

@@ -127,6 +127,28 @@ pub(crate) fn added() -> Vec<ControlEvent> {
     vec![ControlEvent::WebhookAdded { name, webhook: Webhook { for_people: true, ..webhook }, by }]
 }
 
+/// What policies and bounds of tools brought: a Policy as it is recorded, and a budget of a tool's.
+pub(crate) fn of_policies() -> Vec<ControlEvent> {
+    vec![policy(), of_a_tool()]
+}
+
+fn policy() -> ControlEvent {
+    let cedar = "@id(\"small\")\nforbid(principal, action, resource) when { context.value_usd_micros > 5 };\n";
+    let descriptor = json!({"apiVersion": "agent.os/v1", "kind": "Policy", "metadata": {"name": "house", "owner": "risk"},
+        "spec": {"agents": ["finance"], "cedar": cedar}});
+    let applied = Applied { kind: Kind::Policy, name: name("house"), revision: digest("policy"), descriptor };
+    ControlEvent::Applied { resources: vec![applied], by: "admin".to_owned() }
+}
+
+/// More uses of a tool in one hour.
+fn of_a_tool() -> ControlEvent {
+    let subject = Subject::Tool { agent: name("finance"), tool: name("email-draft") };
+    let budget = BudgetKey { subject, meter: Meter::Calls, window: Window::Hour };
+    let (window_start, amount) = (Timestamp(1_795_305_600_000), 5);
+    let (reason, by) = ("month's end".to_owned(), "admin".to_owned());
+    ControlEvent::BudgetRaised { budget, window_start, amount, reason, by, approval: None }
+}
+
 fn grants() -> [ControlEvent; 4] {
     let every = StandingGrant {
         agent: name("finance"),

@@ -69,6 +69,7 @@ fn every_event_is_written_as_it_always_was() {
 fn every_control_event_is_written_as_it_always_was() {
     check(&by_kind("control", "kind", control::examples()));
     check(&by_kind("control.added", "kind", control::added()));
+    check(&by_kind("control.policies", "kind", control::of_policies()));
 }
 
 #[test]
@@ -121,6 +122,7 @@ fn write_missing_files() {
     write_missing(&by_kind("event.delegation", "kind", delegation::examples()));
     write_missing(&by_kind("control", "kind", control::examples()));
     write_missing(&by_kind("control.added", "kind", control::added()));
+    write_missing(&by_kind("control.policies", "kind", control::of_policies()));
     write_missing(&by_kind("mail", "mail", mail::examples()));
     write_missing(&Examples::from([("envelope".to_owned(), part::envelopes())]));
 }

@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use control::budget::amount_text;
+use control::policy::show::Told;
 use control::registry::Registry;
-use data::explain::{Explanation, Topup, render};
+use data::explain::{DecidingRule, Explanation, Topup, render};
 use data::trace::Trace;
 use domain::event::Resolution;
 use domain::id::CallId;
@@ -18,6 +19,7 @@ use super::{Body, Id, Params, inbox};
 use crate::app::App;
 use crate::auth::Who;
 use crate::error::{ApiError, ApiResult};
+use crate::replay;
 
 /// How an explanation is shown.
 #[derive(Deserialize)]
@@ -57,6 +59,13 @@ pub(crate) async fn explanation(app: &App, call: CallId) -> ApiResult<Explanatio
     let explanation = Explanation::of(call, &records, instructions.as_deref().unwrap_or_default());
     let mut explanation = explanation.ok_or_else(|| ApiError::not_found(format!("call {call}")))?;
     explanation.topups = topups(&registry, &explanation);
+    if let Some(answer) = replay::explained(app, call, &records).await? {
+        explanation.would = answer.would;
+        let against = answer.rules.into_iter().filter(|rule| rule.does != "permit");
+        explanation.rules = against
+            .map(|Told { id, from, text, does }| DecidingRule { id, from, text, does: does.to_owned() })
+            .collect();
+    }
     Ok(explanation)
 }
 

@@ -46,9 +46,8 @@ pub(crate) struct File {
 pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Files>) -> ApiResult<Json<Value>> {
     who.admin()?;
     let descriptors = parse_all(&files.files)?;
-    if descriptors.iter().any(|descriptor| descriptor.kind() == Kind::Policy) {
-        let next = apply::preview(&app.gate, &descriptors)?;
-        app.gate.defined(app.gateway.definitions(&next).await);
+    if descriptors.iter().any(|descriptor| reads_tools(&app, descriptor)) {
+        look_up(&app, &descriptors).await?;
     }
     let policies: Vec<Policy> = apply::policies(&descriptors).cloned().collect();
     match apply::apply(&app.gate, &who.0, descriptors, files.dry_run).await {
@@ -57,6 +56,30 @@ pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Fi
             Err(unfit(wrong.iter().map(|one| misfit(&files.files, &policies, one)).collect()))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes note of what servers will say of their tools with these descriptors in place; refuses those under which a policy
+/// in force would not fit any more.
+async fn look_up(app: &App, descriptors: &[Descriptor]) -> ApiResult<()> {
+    let (now, next) = (app.gate.registry(), apply::preview(&app.gate, descriptors)?);
+    let would_say = app.gateway.definitions(&next).await;
+    if descriptors.iter().any(|descriptor| descriptor.kind() == Kind::Capability) {
+        let said = app.gateway.definitions(&now).await;
+        apply::keeps_policies(&now, &next, [&said, &would_say], "This")?;
+    }
+    app.gate.defined(would_say);
+    Ok(())
+}
+
+/// Whether what servers say of their tools bears on applying it.
+fn reads_tools(app: &App, descriptor: &Descriptor) -> bool {
+    match descriptor {
+        Descriptor::Policy(_) => true,
+        Descriptor::Agent(agent) => agent.spec.tools.iter().any(|used| used.when.is_some()),
+        // A policy in force may not fit what it becomes.
+        Descriptor::Capability(_) => app.gate.registry().policies().next().is_some(),
+        Descriptor::McpServer(_) | Descriptor::ModelProvider(_) => false,
     }
 }
 
@@ -76,7 +99,7 @@ pub(crate) async fn fit(app: &App, files: &[File], descriptors: &[Descriptor]) -
 }
 
 /// What is wrong with a policy, where its person wrote it.
-fn misfit(files: &[File], policies: &[Policy], Wrong { policy, finding }: &Wrong) -> Value {
+pub(crate) fn misfit(files: &[File], policies: &[Policy], Wrong { policy, finding }: &Wrong) -> Value {
     let said = (finding.message.clone(), finding.help.clone());
     let found = policies.iter().find(|one| one.metadata.name == *policy).and_then(|one| {
         let sources = files.iter().filter_map(|File { path, text, attachments }| {
@@ -94,7 +117,7 @@ fn misfit(files: &[File], policies: &[Policy], Wrong { policy, finding }: &Wrong
 }
 
 /// The refusal of files, with everything that is wrong with them.
-fn unfit(problems: Vec<Value>) -> ApiError {
+pub(crate) fn unfit(problems: Vec<Value>) -> ApiError {
     let count = problems.len();
     let reason = if count == 1 { "one thing is wrong".to_owned() } else { format!("{count} things are wrong") };
     ApiError::unfit(reason, json!({ "diagnostics": problems }))
@@ -180,7 +203,7 @@ pub(crate) async fn list(
 
 /// Everything applied, by kind and name.
 pub(crate) fn inventory(app: &App) -> Vec<Resource> {
-    let registry = app.gate.registry();
+    let (registry, definitions) = (app.gate.registry(), app.gate.definitions());
     let agents = registry.agents().map(|(name, entry)| agent(app, &registry, name, entry));
     let capabilities = registry.capabilities().map(|(_, entry)| {
         let spec = &entry.descriptor.spec;
@@ -209,7 +232,9 @@ pub(crate) fn inventory(app: &App) -> Vec<Resource> {
     });
     let policies = registry.policies().map(|(_, policy)| {
         let entry = &policy.entry;
-        resource(Descriptor::Policy((*entry.descriptor).clone()), entry, policy.about())
+        let ready = check::conditions(&registry, &definitions, policy);
+        let about = policy.about();
+        Resource { ready, ..resource(Descriptor::Policy((*entry.descriptor).clone()), entry, about) }
     });
     agents.chain(capabilities).chain(servers).chain(providers).chain(policies).collect()
 }
@@ -256,6 +281,9 @@ pub(crate) async fn delete(
     who: Who,
     Segments((kind, name)): Segments<(Kind, Name)>,
 ) -> ApiResult<StatusCode> {
+    if kind == Kind::Capability && app.gate.registry().policies().next().is_some() {
+        app.gate.defined(app.gateway.definitions(&app.gate.registry()).await);
+    }
     apply::delete(&app.gate, &who.0, kind, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
