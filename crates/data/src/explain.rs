@@ -47,9 +47,12 @@ pub struct Explanation {
     pub on_behalf_of: Option<Name>,
     /// Who delegated, root first.
     pub parents: Vec<Link>,
+    /// Whom each of those asked, root first; whoever explains it adds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegated: Vec<Delegated>,
     /// Live, or shadow.
     pub mode: Mode,
-    /// What was asked of the agent.
+    /// What was asked of the agent; of the root, where it was delegated.
     pub intent: Option<RootIntent>,
     /// The model call that wanted it, for a capability call.
     pub asked_by: Option<AskedBy>,
@@ -118,6 +121,17 @@ pub struct RootIntent {
     pub at: Timestamp,
     /// In which record.
     pub seq: Seq,
+}
+
+/// A call that delegated, on the way from the root.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delegated {
+    /// The call.
+    pub call: CallId,
+    /// Whose it is.
+    pub agent: Name,
+    /// What the other agent was asked.
+    pub arguments: Option<Value>,
 }
 
 /// The model call that wanted a capability used.
@@ -205,6 +219,23 @@ impl Explanation {
         }
         explanation.find_gaps();
         Some(explanation)
+    }
+
+    /// Adds the calls that delegated, root first, as far as they can be explained: what the root was asked is what this
+    /// goes back to.
+    pub fn add_above(&mut self, above: Vec<(CallId, Option<Explanation>)>) {
+        for (index, (call, found)) in above.into_iter().enumerate() {
+            let Some(found) = found else {
+                self.missing.push(format!("the call {call}, which delegated it, cannot be read"));
+                continue;
+            };
+            if index == 0 {
+                self.intent = found.intent;
+            }
+            self.missing.extend(found.missing.into_iter().map(|gap| format!("{call}, which delegated it: {gap}")));
+            self.delegated.push(Delegated { call, agent: found.agent, arguments: found.arguments });
+        }
+        self.resolved = self.missing.is_empty();
     }
 
     fn add_model(&mut self, call: &ModelCall) {
@@ -314,6 +345,7 @@ fn bare(call: CallId, trace: &Trace, index: usize) -> Explanation {
         owner: trace.owner.clone(),
         on_behalf_of: trace.on_behalf_of.clone(),
         parents: trace.parents.clone(),
+        delegated: Vec::new(),
         mode: trace.mode,
         intent,
         asked_by: None,

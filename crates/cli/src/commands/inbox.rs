@@ -58,7 +58,11 @@ fn origin(provenance: &Value, name: &str) -> String {
 fn block(item: &Value, now: i64) -> String {
     let since = ago(now, item["since"].as_i64().unwrap_or(now));
     let of = |field: &str| text(item, field);
-    let mut lines = vec![format!("{}  {} of {}, {since} ago", of("id"), of("what"), of("agent"))];
+    let chain: Vec<&str> = items(&item["chain"]).iter().filter_map(Value::as_str).collect();
+    let mut lines = vec![format!("{}  {} of {}, {since} ago", of("id"), of("what"), chain.join(" > "))];
+    if item["root"] != item["session"] {
+        lines.push(format!("    under     {}", of("root")));
+    }
     lines.push(format!("    {}", of("reason")));
     if !item["value_usd_micros"].is_null() {
         lines.push(format!("    worth     {}", output::dollars(&item["value_usd_micros"])));

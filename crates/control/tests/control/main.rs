@@ -12,6 +12,7 @@ mod cedar;
 mod consent;
 #[cfg(test)]
 mod decide;
+mod delegation;
 #[cfg(test)]
 mod exhausted;
 #[cfg(test)]

@@ -65,7 +65,13 @@ fn who(e: &Explanation) -> Vec<String> {
     lines.push(format!("done by agent {} of {}, in {}{mode}", e.agent, e.owner, e.session));
     lines.push(format!("under revision {}", e.revision));
     lines.extend(e.on_behalf_of.iter().map(|person| format!("on behalf of {person}")));
-    lines.extend(e.parents.iter().map(|link| format!("delegated by {} in {}", link.agent, link.session)));
+    lines.extend(e.parents.iter().map(|link| {
+        let asked = e.delegated.iter().find(|delegated| Some(delegated.call) == link.call);
+        let asked = asked.and_then(|delegated| delegated.arguments.as_ref()?.get("input")?.as_str());
+        let asked = asked.map_or(String::new(), |text| format!(": “{}”", one_line(text, SHOWN)));
+        let call = link.call.map_or(link.session.to_string(), |call| call.to_string());
+        format!("delegated by {} in {call}{asked}", link.agent)
+    }));
     lines
 }
 

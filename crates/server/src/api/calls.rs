@@ -58,6 +58,13 @@ pub(crate) async fn explanation(app: &App, call: CallId) -> ApiResult<Explanatio
     let instructions = entry.map(|entry| entry.descriptor.spec.instructions.text().clone());
     let explanation = Explanation::of(call, &records, instructions.as_deref().unwrap_or_default());
     let mut explanation = explanation.ok_or_else(|| ApiError::not_found(format!("call {call}")))?;
+    let mut above = Vec::new();
+    for by in trace.parents.iter().filter_map(|link| link.call) {
+        // What cannot be read is a gap, and said as one.
+        let records = app.records(by.session).await.unwrap_or_default();
+        above.push((by, Explanation::of(by, &records, "")));
+    }
+    explanation.add_above(above);
     explanation.topups = topups(&registry, &explanation);
     if let Some(answer) = replay::explained(app, call, &records).await? {
         explanation.would = answer.would;

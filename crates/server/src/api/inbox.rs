@@ -45,6 +45,10 @@ pub(crate) struct Waiting {
     /// The caller's own name for the session.
     pub key: String,
     pub agent: Name,
+    /// The session that it is filed under: the one at the root of its delegation.
+    pub root: SessionId,
+    /// Who delegated, root first, down to the agent that waits.
+    pub chain: Vec<Name>,
     /// Who was asked.
     pub group: Name,
     /// Who may answer now.
@@ -183,6 +187,8 @@ fn bare(item: &InboxItem, call: CallId) -> Waiting {
         session: item.session,
         key: String::new(),
         agent: item.agent.clone(),
+        root: item.session,
+        chain: vec![item.agent.clone()],
         group: item.group.clone(),
         groups: vec![item.group.clone()],
         progress: None,
@@ -213,6 +219,8 @@ fn tell(waiting: &mut Waiting, app: &App, trace: &Trace, key: InboxKey) {
     waiting.key.clone_from(&trace.key);
     waiting.scripted = trace.scripted;
     waiting.mode = trace.mode;
+    waiting.root = trace.parents.first().map_or(trace.session, |link| link.session);
+    waiting.chain = trace.parents.iter().map(|link| &link.agent).chain([&trace.agent]).cloned().collect();
     let Some(at) = trace.steps.iter().position(|step| is(&step.what, waiting.call)) else { return };
     let What::Capability(wanted) = &trace.steps[at].what else { return };
     waiting.task = trace.steps[..at].iter().rev().find_map(|step| match &step.what {

@@ -43,6 +43,9 @@ pub(crate) struct Which {
 #[derive(Serialize)]
 pub(crate) struct Row {
     session: SessionId,
+    /// The session that delegated to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<SessionId>,
     agent: Name,
     revision: String,
     key: String,
@@ -57,8 +60,11 @@ pub(crate) struct Row {
 /// A session as it is listed: one that waits for the store says so, its head cannot.
 fn row(session: SessionId, head: Head, awake: &[SessionId], outage: Option<&Outage>) -> Row {
     let outage = outage.filter(|outage| outage.sessions.contains(&session));
+    // Its key is the call that began it: no caller's key makes this id.
+    let by = head.key.parse().ok().filter(|call| SessionId::delegated_by(*call) == session);
     Row {
         session,
+        parent: by.map(|call| call.session),
         agent: head.agent,
         revision: head.revision.short(),
         key: head.key,

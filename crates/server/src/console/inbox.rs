@@ -119,7 +119,7 @@ pub(crate) fn evidence(waiting: &Waiting, now: Timestamp, form: &Markup) -> Mark
     html! {
         article.item {
             h2 {
-                (waiting.agent) @if in_doubt { " lost sight of " } @else { " wants to use " } (waiting.what) " "
+                (chain(waiting)) @if in_doubt { " lost sight of " } @else { " wants to use " } (waiting.what) " "
                 @if let Some(value) = waiting.value_usd_micros { (mark("worth", &format!("worth {}", money(value)))) }
                 @else if !in_doubt { (mark("worth", "of unknown worth")) }
                 (notes(waiting.scripted, waiting.mode == Mode::Shadow))
@@ -217,4 +217,9 @@ fn resolve(id: &str, token: &Csrf) -> Markup {
             button.no name="say" value="abandon" { "Let it be" }
         }
     }
+}
+
+/// Who wants it: the agent, behind those that delegated.
+fn chain(waiting: &Waiting) -> String {
+    waiting.chain.iter().map(|agent| agent.as_str()).collect::<Vec<_>>().join(" > ")
 }
