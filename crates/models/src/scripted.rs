@@ -8,6 +8,7 @@
 mod aging;
 mod conversation;
 mod demo;
+mod desk;
 mod dunning;
 mod findings;
 mod notes;

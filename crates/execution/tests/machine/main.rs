@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod delegation;
+#[cfg(test)]
 mod retry;
 #[cfg(test)]
 mod said;

@@ -3,7 +3,7 @@
 use domain::id::Name;
 
 use super::conversation::Conversation;
-use super::{Reply, aging, dunning, notes, reconcile, vendor};
+use super::{Reply, aging, desk, dunning, notes, reconcile, vendor};
 use crate::provider::Request;
 
 type Play = fn(&Conversation<'_>) -> Reply;
@@ -28,7 +28,8 @@ pub(super) fn reply(request: &Request) -> Reply {
 }
 
 fn by_offers(conversation: &Conversation<'_>) -> Play {
-    let scripts: [(&[&str], Play); 5] = [
+    let scripts: [(&[&str], Play); 6] = [
+        (&[desk::CLERK], desk::reply),
         (&["sap-invoice-read", "ledger-read"], reconcile::reply),
         (&["sap-invoice-read", "email-draft"], dunning::reply),
         (&["aging-report"], aging::reply),

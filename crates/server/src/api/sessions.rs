@@ -24,6 +24,8 @@ use crate::error::{ApiError, ApiResult};
 
 /// How long one wait may hang, in milliseconds.
 const LONGEST_WAIT_MS: u64 = 25_000;
+/// How often a session that waits for another agent is looked at.
+const DELEGATED_LOOK: Duration = Duration::from_millis(200);
 /// How many sessions one list has at most.
 const LONGEST_LIST: usize = 1000;
 
@@ -108,8 +110,10 @@ pub(crate) struct After {
 pub(crate) struct Standing {
     session: SessionId,
     phase: Phase,
-    /// Whether it has come to rest.
+    /// Whether it has come to rest, with everybody that it waits for.
     rests: bool,
+    /// Whether it waits for another agent.
+    delegated: bool,
     /// Its last words, once it finished.
     answer: Option<String>,
     /// Why it failed, where it did.
@@ -136,9 +140,11 @@ pub(crate) async fn wait(
     let mut stands = standing(&app, id, after.mail.as_ref()).await?;
     let watch = async {
         while stands.as_ref().is_none_or(|standing| !standing.rests) {
+            // What it waits for may be another session, which commits by itself.
+            let delegated = stands.as_ref().is_some_and(|standing| standing.delegated);
             let waited = stands.take().map(|standing| standing.waits).unwrap_or_default();
             let before = outage(&app, id);
-            commits(&mut progress, id, within).await;
+            commits(&mut progress, id, if delegated { DELEGATED_LOOK } else { within }).await;
             stands = standing(&app, id, after.mail.as_ref()).await?;
             // Whoever waits is told at once, and asks again.
             let waits = stands.as_ref().is_some_and(|now| !now.waits.is_empty() && now.waits != waited);
@@ -174,6 +180,8 @@ async fn standing(app: &App, id: SessionId, mail: Option<&domain::id::MailId>) -
         Phase::Finished | Phase::Failed | Phase::Killed => true,
         Phase::Ready | Phase::Running => false,
     };
+    let below = below(app, &session).await?;
+    let still = |session: &Session| matches!(session.phase, Phase::Ready | Phase::Running);
     let failure = match session.phase {
         Phase::Failed => session.failure.clone(),
         Phase::Killed => Some("the session was killed".to_owned()),
@@ -182,15 +190,33 @@ async fn standing(app: &App, id: SessionId, mail: Option<&domain::id::MailId>) -
     Ok(Some(Standing {
         session: id,
         phase: session.phase,
-        rests: taken && resting,
+        rests: taken && resting && below.iter().all(|below| below.as_ref().is_some_and(|session| !still(session))),
+        delegated: !below.is_empty(),
         answer: (session.phase == Phase::Finished).then(|| answer(&session)).flatten(),
         budget: failure.as_ref().is_some_and(|why| why.starts_with("Refused (budget)")),
         failure,
-        waits,
+        waits: waits.into_iter().chain(below.iter().flatten().flat_map(machine::waits)).collect(),
         outage: outage(app, id),
         scripted: session.scripted,
         mode: session.principal.mode(),
     }))
+}
+
+/// The sessions that it waits for, and those that they wait for; `None`: one that has not begun, or has ended while its
+/// last word is on its way.
+async fn below(app: &App, session: &Session) -> ApiResult<Vec<Option<Session>>> {
+    let mut left: Vec<SessionId> = session.delegated().map(|(_, child)| child).collect();
+    let mut all = Vec::new();
+    while let Some(child) = left.pop() {
+        let found = match app.log.past(child).await? {
+            Some(past) => Some(app.folded(child, past.records)?),
+            None => None,
+        };
+        let found = found.filter(|child| !matches!(child.phase, Phase::Finished | Phase::Failed | Phase::Killed));
+        left.extend(found.iter().flat_map(|child| child.delegated().map(|(_, below)| below)));
+        all.push(found);
+    }
+    Ok(all)
 }
 
 /// Why the store does not take what a session did, where it does not.
