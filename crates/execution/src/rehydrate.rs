@@ -19,7 +19,7 @@ pub(crate) struct Awake {
 
 impl Awake {
     /// Keeps a snapshot for the next commit, where it is time for one.
-    pub(crate) fn keep_snapshot(&mut self, log: &Log) {
+    fn keep_snapshot(&mut self, log: &Log) {
         if self.writer.snapshot_due() {
             let state = serde_json::to_vec(&self.session).expect("a session has only text keys and finite numbers");
             self.writer.keep_snapshot(log.sealer(), FOLD, &state);

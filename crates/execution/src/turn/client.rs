@@ -424,8 +424,8 @@ impl Turn {
         let now_ms = self.monotonic_ms();
         let bytes = self.awake.session.messages.iter().map(|message| weight(message)).sum();
         let (id, desk) = (session.id, self.parts.desk.clone());
-        let Turn { mut awake, offers, hearing, parts, .. } = self;
-        awake.keep_snapshot(&parts.log);
+        // No snapshot of it: what happened was folded when it did, and its records say when they were written.
+        let Turn { awake, offers, hearing, .. } = self;
         desk.guests().linger(id, Lingering { awake, offers, hearing, bytes }, now_ms);
     }
 }
