@@ -12,6 +12,7 @@ mod cedar;
 mod consent;
 #[cfg(test)]
 mod decide;
+#[cfg(test)]
 mod delegation;
 #[cfg(test)]
 mod exhausted;

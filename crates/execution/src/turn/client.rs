@@ -146,7 +146,9 @@ impl Turn {
         };
         let open = ordinal.and_then(|ordinal| session.open.get(&ordinal));
         let waits = |state: &CallState| matches!(state, CallState::Wanted | CallState::Waiting { .. });
-        let Some(open) = open.filter(|open| waits(&open.state) && open.kind != CallKind::Model) else { return false };
+        // What another agent works on is made: it goes on, and what comes of it is kept.
+        let mine = |open: &&domain::session::OpenCall| open.kind != CallKind::Model && open.delegated_to().is_none();
+        let Some(open) = open.filter(|open| waits(&open.state) && mine(open)) else { return false };
         let call = open.id;
         if matches!(which, Taken::Same(_)) && self.parts.desk.guests().listens(call) {
             return false;
