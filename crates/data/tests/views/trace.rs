@@ -183,7 +183,8 @@ fn a_refusal_is_shown_with_what_to_do_next() {
     let trace = Trace::of(&s.records()).unwrap();
     assert_eq!(trace.capability(s.call(2)).unwrap().state, State::Refused);
     let tree = render_tree(&trace);
-    assert!(tree.contains("refused: wire-transfer is not among this agent's tools. Use one of its tools."), "{tree}");
+    let told = "refused by descriptor/tools: wire-transfer is not among this agent's tools. Use one of its tools.";
+    assert!(tree.contains(told), "{tree}");
 }
 
 #[test]
