@@ -11,6 +11,7 @@ use cedar_policy::{
 };
 use domain::capability::{CapabilityRef, Effect};
 use domain::id::{Digest, Name};
+use serde_json::json;
 
 use super::compile::{self, Terms};
 use super::document::{Document, Duty, Finding, Origin, Rule};
@@ -92,6 +93,8 @@ impl Slice {
         let set = set.map_err(|error| (None, error.to_string()))?;
         let (schema, input) = typed(parts, &rules)?;
         validate(&schema, &set)?;
+        let set = PolicySet::from_policies(rules.iter().map(|rule| without_head(&rule.policy)));
+        let set = set.map_err(|error| (None, error.to_string()))?;
         let entities = entities(parts, &asks, &schema).map_err(|why| (None, why))?;
         let reads = Reads(rules.iter().flat_map(|rule| rule.reads.iter().cloned()).collect());
         let rules = rules.into_iter().enumerate().map(|(index, rule)| (rule.id.clone(), (index, rule))).collect();
@@ -214,6 +217,23 @@ pub(crate) fn bears_on(policy: &Policy, capability: &CapabilityRef, effect: Effe
 /// Whether a rule can bear on asking a model.
 pub(crate) fn bears_on_models(policy: &Policy) -> bool {
     acts(policy, THINK, &[])
+}
+
+/// A rule that bears on a wish, without what of its head was found to hold of it: that is not asked again with each call.
+/// Where Cedar cannot write it so, as it is.
+fn without_head(policy: &Policy) -> Policy {
+    let any = json!({"op": "All"});
+    let Ok(mut rule) = policy.to_json() else { return policy.clone() };
+    if !matches!(policy.action_constraint(), ActionConstraint::Any) {
+        rule["action"] = any.clone();
+    }
+    if matches!(policy.principal_constraint(), PrincipalConstraint::Eq(_)) {
+        rule["principal"] = any.clone();
+    }
+    if matches!(policy.resource_constraint(), ResourceConstraint::Eq(_)) {
+        rule["resource"] = any;
+    }
+    Policy::from_json(Some(policy.id().clone()), rule).unwrap_or_else(|_| policy.clone())
 }
 
 /// The schema of this wish: its own action with its types, and the names of the others that the rules speak of.
