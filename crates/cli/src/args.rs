@@ -99,6 +99,46 @@ pub(crate) enum Command {
         /// Say what would change, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Why; kept with the change, and shown to whoever approves it.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Say in plain words how files would change authority, and change nothing.
+    #[command(after_help = examples::DIFF)]
+    Diff {
+        /// Files, or directories of *.yaml; `-` reads standard input.
+        #[arg(required = true, value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+    },
+    /// Go back to a revision that an agent had: a change like any other.
+    #[command(after_help = examples::ROLLBACK)]
+    Rollback {
+        /// The agent.
+        agent: Name,
+        /// Which, or the beginning of it, as `revisions` prints it. Absent: the one before.
+        #[arg(long, value_name = "REVISION")]
+        to: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Say what would change, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List the revisions that an agent had: since when, by whom and why.
+    #[command(after_help = examples::REVISIONS)]
+    Revisions {
+        /// The agent.
+        agent: Name,
+    },
+    /// Take back a change that you proposed and that still waits.
+    #[command(after_help = examples::WITHDRAW)]
+    Withdraw {
+        /// The change, as `inbox` prints it.
+        change: Name,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// List what is there, or show one thing.
     #[command(after_help = examples::GET)]
@@ -180,7 +220,7 @@ pub(crate) enum Command {
     /// What agents may do without asking each time. Needs a person's key: `--as PERSON`.
     #[command(subcommand, after_help = examples::GRANT)]
     Grant(Grant),
-    /// Say yes to a call that waits. Needs a person's key: `--as PERSON`.
+    /// Say yes to a call, or a change, that waits. Needs a person's key: `--as PERSON`.
     #[command(after_help = examples::APPROVE)]
     Approve {
         /// The requests, as `inbox` prints them, or unmistakable endings of them.
@@ -199,7 +239,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SHA256")]
         seen: Option<String>,
     },
-    /// Say no to a call that waits. Needs a person's key: `--as PERSON`.
+    /// Say no to a call, or a change, that waits. Needs a person's key: `--as PERSON`.
     #[command(after_help = examples::DENY)]
     Deny {
         /// The request, as `inbox` prints it, or an unmistakable ending of it.

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod budget;
+pub(crate) mod changes;
 pub(crate) mod channel;
 pub(crate) mod cost;
 pub(crate) mod demo;

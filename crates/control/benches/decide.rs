@@ -105,7 +105,7 @@ fn registry(cedar: &str) -> Registry {
         revision: one.revision(),
         descriptor: one.canonical(),
     });
-    let event = ControlEvent::Applied { resources: each.collect(), by: "admin".to_owned() };
+    let event = ControlEvent::Applied { resources: each.collect(), by: "admin".to_owned(), reason: String::new() };
     let record = ControlRecord { pos: Pos(1), at: Timestamp::default(), event };
     Registry::default().after(&[record]).expect("it folds")
 }

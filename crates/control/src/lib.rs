@@ -8,8 +8,10 @@
 
 pub mod apply;
 pub mod approval;
+pub mod authority;
 pub mod autonomy;
 pub mod budget;
+pub mod change;
 pub mod channels;
 pub mod compare;
 pub mod consent;

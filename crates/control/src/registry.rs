@@ -14,6 +14,7 @@ use domain::principal::Autonomy;
 use serde_json::Value;
 
 use crate::budget::Caps;
+use crate::change::Changes;
 use crate::channels::{ChannelEntry, Channels};
 use crate::error::ControlError;
 use crate::grants::Standing;
@@ -171,6 +172,7 @@ pub struct Registry {
     /// The most that an hour of compute time has ever cost of any agent, in micro-dollars.
     dearest_compute: i64,
     standing: BTreeMap<Name, Standing>,
+    changes: Changes,
 }
 
 impl Registry {
@@ -197,6 +199,17 @@ impl Registry {
     /// An agent at its current revision; `None` if it was never applied or was deleted.
     pub fn agent(&self, name: &Name) -> Option<&AgentEntry> {
         self.agents.get(name)
+    }
+
+    /// The changes that were proposed, and the revisions that there were.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// A protected agent, deleted or not, as it is or was last.
+    pub fn protected(&self, name: &Name) -> Option<(&Name, &AgentEntry)> {
+        let found = self.agents.get_key_value(name).or_else(|| self.changes.gone(name));
+        found.filter(|(_, entry)| entry.descriptor.metadata.protected)
     }
 
     /// All agents, by name.
@@ -388,14 +401,18 @@ impl Registry {
     fn fold(&mut self, record: &ControlRecord) -> Result<(), ControlError> {
         let at = record.at;
         match &record.event {
-            ControlEvent::Applied { resources, by } => {
+            ControlEvent::Applied { resources, by, reason } => {
                 let unreadable = |reason: String| ControlError::Unreadable { pos: record.pos, reason };
                 for applied in resources {
-                    self.applied(applied, by, at)
+                    self.applied(applied, (by, reason), at)
                         .map_err(|e| unreadable(format!("{} {}: {e}", applied.kind, applied.name)))?;
                 }
+                self.supersede(by, at);
             }
-            ControlEvent::Deleted { of, name, .. } => self.deleted(*of, name),
+            ControlEvent::Deleted { of, name, by } => {
+                self.deleted(*of, name);
+                self.supersede(by, at);
+            }
             ControlEvent::PersonAdded { person, groups } => {
                 self.people.insert(person.clone(), Person { groups: groups.clone() });
             }
@@ -434,6 +451,9 @@ impl Registry {
             ControlEvent::GrantGiven { .. }
             | ControlEvent::GrantSeconded { .. }
             | ControlEvent::GrantRevoked { .. } => self.stands(&record.event, at),
+            ControlEvent::ChangeProposed { .. }
+            | ControlEvent::ChangeDecided { .. }
+            | ControlEvent::ChangeClosed { .. } => self.changes.fold(&record.event, at),
         }
         Ok(())
     }
@@ -487,7 +507,14 @@ impl Registry {
         }
     }
 
-    fn applied(&mut self, applied: &Applied, by: &str, at: Timestamp) -> Result<(), NotCanonical> {
+    /// Ends the proposals that were made from what is not so any more.
+    fn supersede(&mut self, by: &str, at: Timestamp) {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.supersede(|target| self.current(target.of, &target.name), by, at);
+        self.changes = changes;
+    }
+
+    fn applied(&mut self, applied: &Applied, (by, reason): (&str, &str), at: Timestamp) -> Result<(), NotCanonical> {
         let Applied { kind, name, revision, descriptor } = applied;
         match Descriptor::from_canonical(*kind, descriptor)? {
             Descriptor::Agent(agent) => {
@@ -499,6 +526,7 @@ impl Registry {
                     standing.grant.agent == *name && standing.grant.revision != revision
                 });
                 self.revisions.entry((name.clone(), revision)).or_insert_with(|| entry.clone());
+                self.changes.applied(name, &entry, reason);
                 self.agents.insert(name.clone(), entry);
             }
             Descriptor::Capability(capability) => {
@@ -524,7 +552,7 @@ impl Registry {
                 // Trust that was given is not inherited by whoever gets the name next.
                 self.grants.retain(|(agent, _), _| agent != name);
                 self.end_standing("the agent was deleted", |standing| standing.grant.agent == *name);
-                self.agents.remove(name);
+                self.agents.remove(name).into_iter().for_each(|entry| self.changes.deleted(name, entry));
             }
             Kind::Capability => {
                 self.capabilities.remove(name);

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::budget::{BudgetKey, Meter, Subject, Window, Zone};
 use crate::capability::CapabilityRef;
+use crate::change::{Closed, Proposal};
 use crate::clock::Timestamp;
 use crate::expression::Expression;
 use crate::id::{ApprovalId, Digest, Name, SessionId};
@@ -231,6 +232,9 @@ pub enum ControlEvent {
         resources: Vec<Applied>,
         /// Who applied them.
         by: String,
+        /// Why, where they said so.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
     /// A descriptor was deleted; sessions that run finish or are killed apart.
     Deleted {
@@ -376,6 +380,37 @@ pub enum ControlEvent {
         /// Why.
         reason: String,
     },
+    /// A change waits for a second person; nothing of it is in force.
+    ChangeProposed {
+        /// Its name.
+        name: Name,
+        /// What.
+        proposal: Proposal,
+    },
+    /// A person said yes or no to it. What comes into force with the last yes stands in the same record.
+    ChangeDecided {
+        /// Its name.
+        name: Name,
+        /// Who.
+        person: Name,
+        /// Yes or no.
+        approved: bool,
+        /// Why.
+        reason: String,
+        /// Whether it is in force with this.
+        in_force: bool,
+    },
+    /// It is over without people's word.
+    ChangeClosed {
+        /// Its name.
+        name: Name,
+        /// How it ended.
+        how: Closed,
+        /// Who ended it.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// Somebody allowed more in one window of a budget.
     BudgetRaised {
         /// Which.
@@ -427,6 +462,9 @@ impl ControlEvent {
         "grant_given",
         "grant_seconded",
         "grant_revoked",
+        "change_proposed",
+        "change_decided",
+        "change_closed",
     ];
 }
 

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod call;
 pub mod canonical;
 pub mod capability;
+pub mod change;
 pub mod clock;
 pub mod control;
 pub mod decision;

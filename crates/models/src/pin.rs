@@ -73,7 +73,8 @@ mod tests {
 
     fn provider(protocol: Protocol, revisions: BTreeMap<String, BTreeMap<String, String>>) -> ModelProvider {
         let name = |text: &str| text.parse().expect("a name");
-        let metadata = Metadata { name: name("anthropic"), owner: name("it"), labels: BTreeMap::new() };
+        let metadata =
+            Metadata { name: name("anthropic"), owner: name("it"), labels: BTreeMap::new(), protected: false };
         ModelProvider {
             metadata,
             spec: ModelProviderSpec {

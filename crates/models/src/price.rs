@@ -334,7 +334,8 @@ mod tests {
 
     fn provider(prices: Prices) -> ModelProvider {
         let name = "anthropic".parse().expect("a name");
-        let metadata = Metadata { name, owner: "it".parse().expect("a name"), labels: Default::default() };
+        let metadata =
+            Metadata { name, owner: "it".parse().expect("a name"), labels: Default::default(), protected: false };
         let protocol = Protocol::Anthropic { base_url: "https://models.example".to_owned(), key: None };
         ModelProvider {
             metadata,

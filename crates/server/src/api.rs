@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod budget;
 pub(crate) mod calls;
+pub(crate) mod changes;
 pub(crate) mod channels;
 pub(crate) mod cost;
 pub(crate) mod events;

@@ -5,6 +5,7 @@ mod arguments;
 pub(crate) mod batch;
 pub(crate) mod budgets;
 pub(crate) mod call;
+pub(crate) mod changes;
 pub(crate) mod cost;
 pub(crate) mod decide;
 pub(crate) mod grants;

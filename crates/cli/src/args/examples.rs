@@ -50,7 +50,32 @@ Examples:
   ostler apply -f descriptors/ --dry-run
   ostler init my-agent -f - | ostler apply -f -
 
-A file that a descriptor names (`instructions: {file: …}`) is sent along, from beside it.";
+A file that a descriptor names (`instructions: {file: …}`) is sent along, from beside it.
+What widens a protected agent waits for a second person: exit code 4, and `ostler inbox` shows it.";
+
+pub(super) const DIFF: &str = "\
+Examples:
+  ostler diff my-agent.yaml
+  ostler diff descriptors/ -o json
+
+A line for each change: widens, narrows or neither; what nobody can tell widens. Exit code 4: it would
+wait for a second person.";
+
+pub(super) const ROLLBACK: &str = "\
+Examples:
+  ostler rollback my-agent                   to the revision before
+  ostler rollback my-agent --to 3f9a --reason \"it drafts too much\"
+  ostler rollback my-agent --dry-run
+
+If it widens a protected agent it waits for a second person, as any change does.";
+
+pub(super) const REVISIONS: &str = "\
+Examples:
+  ostler revisions my-agent";
+
+pub(super) const WITHDRAW: &str = "\
+Examples:
+  ostler withdraw change-12 --reason \"not yet\"";
 
 pub(super) const GET: &str = "\
 Examples:
@@ -193,12 +218,14 @@ Examples:
   ostler approve 7f91.5-1 --as ana --reason \"agrees with the invoice\"
   ostler approve 7f91.5-1 --as ana --edit '{\"to\": \"ap@acme.example\", \"amount_usd\": 900}'
   ostler approve --like 7f91.5-1 --as ana --reason \"all agree with their invoices\"
+  ostler approve change-12 --as ben --reason \"agreed\"
 
 A yes is bound to exactly these arguments and is used once.";
 
 pub(super) const DENY: &str = "\
 Examples:
-  ostler deny 7f91.5-1 --as ana --reason \"ask the vendor first\"";
+  ostler deny 7f91.5-1 --as ana --reason \"ask the vendor first\"
+  ostler deny change-12 --as ana --reason \"not in this quarter\"";
 
 pub(super) const RESOLVE: &str = "\
 Examples:

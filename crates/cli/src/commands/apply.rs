@@ -10,15 +10,16 @@ use serde_json::{Value, json};
 
 use crate::args::{Format, Global};
 use crate::client::{Client, Failure, Outcome};
+use crate::commands::changes;
 use crate::output::{self, items, text};
 
 /// What standard input is called, on the command line and in what is said about it.
 const STDIN: (&str, &str) = ("-", "<stdin>");
 
 /// Applies files, or directories of `*.yaml`.
-pub(crate) async fn apply(global: &Global, files: &[PathBuf], dry_run: bool) -> Outcome {
+pub(crate) async fn apply(global: &Global, files: &[PathBuf], (reason, dry_run): (&str, bool)) -> Outcome {
     let client = Client::find(global)?;
-    let applied = send(&client, files, dry_run).await?;
+    let applied = send(&client, files, (reason, dry_run)).await?;
     output::print(global.output, &applied, |value| summary(value, dry_run))?;
     if global.output == Format::Table {
         say_what_is_missing(&applied);
@@ -26,7 +27,14 @@ pub(crate) async fn apply(global: &Global, files: &[PathBuf], dry_run: bool) -> 
             output::talk("nothing was changed: leave --dry-run out to apply it");
         }
     }
-    Ok(())
+    changes::told(global, &applied, dry_run)
+}
+
+/// Says how files would change authority.
+pub(crate) async fn diff(global: &Global, files: &[PathBuf]) -> Outcome {
+    let client = Client::find(global)?;
+    let came = send(&client, files, ("", true)).await?;
+    changes::differs(global, &came)
 }
 
 /// Files, as a server takes them.
@@ -35,10 +43,10 @@ pub(crate) fn bodies(files: &[PathBuf]) -> Outcome<Vec<Value>> {
 }
 
 /// Sends files to a server and returns what it says was applied.
-pub(crate) async fn send(client: &Client, files: &[PathBuf], dry_run: bool) -> Outcome<Value> {
+pub(crate) async fn send(client: &Client, files: &[PathBuf], (reason, dry_run): (&str, bool)) -> Outcome<Value> {
     let files = gather(files)?;
     let bodies: Vec<Value> = files.iter().map(|(path, text)| body(path, text)).collect();
-    let sent = client.post("/api/apply", json!({ "files": bodies, "dry_run": dry_run })).await;
+    let sent = client.post("/api/apply", json!({ "files": bodies, "dry_run": dry_run, "reason": reason })).await;
     sent.map_err(|failure| match failure {
         Failure::Unfit(error) if output::coloured() => Failure::Unfit(in_colour(error, &files)),
         other => other,

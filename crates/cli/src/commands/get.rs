@@ -56,7 +56,10 @@ pub(crate) async fn delete(global: &Global, what: &str, name: &Name) -> Outcome 
             "write agent, capability, mcpserver, modelprovider or policy: a key is revoked with `ostler key revoke`";
         return Err(Failure::Usage(how.to_owned()));
     };
-    Client::find(global)?.delete(&format!("/api/resources/{kind}/{name}")).await?;
+    let came = Client::find(global)?.delete(&format!("/api/resources/{kind}/{name}")).await?;
+    if came["waits"].is_object() {
+        return super::changes::told(global, &came, false);
+    }
     output::done(global.output, &json!({ "kind": kind, "deleted": name }), &format!("{kind} {name} deleted"))
 }
 

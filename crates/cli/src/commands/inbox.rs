@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Format, Global, Say};
 use crate::client::{Client, Failure, Outcome};
-use crate::commands::inbox_id;
+use crate::commands::{changes, inbox_id};
 use crate::output::{self, ago, items, text};
 
 /// How many characters of an argument a list shows.
@@ -43,8 +43,12 @@ fn told(stats: &Value) -> String {
 
 fn words(inbox: &Value) -> String {
     let now = SystemClock.now().0;
-    let blocks: Vec<String> = items(inbox).iter().map(|item| block(item, now)).collect();
+    let blocks: Vec<String> = items(inbox).iter().map(|item| one(item, now)).collect();
     if blocks.is_empty() { "(nothing waits for anybody)".to_owned() } else { blocks.join("\n\n") }
+}
+
+fn one(item: &Value, now: i64) -> String {
+    if item["item"] == "change" { changes::block(item, now) } else { block(item, now) }
 }
 
 /// Where an argument came from, where the gate looked.
@@ -121,6 +125,12 @@ pub(crate) struct Yes {
 /// Says yes.
 pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, yes: Yes) -> Outcome {
     let Yes { edit, seen } = yes;
+    if changes::is_change(approval) {
+        if edit.is_some() || seen.is_some() {
+            return Err(Failure::Usage("a change is approved as it is: leave --edit and --seen out".to_owned()));
+        }
+        return changes::approve(global, approval, reason).await;
+    }
     let edited: Value = match edit {
         None => Value::Null,
         Some(text) => serde_json::from_str(&text).map_err(|error| {
@@ -140,6 +150,9 @@ pub(crate) async fn approve(global: &Global, approval: &str, reason: &str, yes: 
 
 /// Says no.
 pub(crate) async fn deny(global: &Global, approval: &str, reason: &str) -> Outcome {
+    if changes::is_change(approval) {
+        return changes::deny(global, approval, reason).await;
+    }
     let client = Client::find(global)?;
     let id: ApprovalId = inbox_id(&client, approval).await?;
     let said = client.post(&format!("/api/inbox/{id}/deny"), json!({ "reason": reason })).await?;

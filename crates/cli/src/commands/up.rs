@@ -31,9 +31,15 @@ pub(crate) async fn up(global: &Global, up: Up) -> Outcome {
     let running = start(&data, store.clone(), &up).await?;
     if !up.files.is_empty() {
         let client = Client::at(&running.url, &running.admin_key, Some(data.clone()))?;
-        if let Err(failure) = apply::send(&client, &up.files, false).await {
-            running.stop().await;
-            return Err(failure);
+        match apply::send(&client, &up.files, ("", false)).await {
+            Ok(came) if came["waits"]["change"].is_string() => {
+                output::talk(&format!("{} waits for a second person: ostler inbox", came["waits"]["change"]));
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                running.stop().await;
+                return Err(failure);
+            }
         }
     }
     let words = format!(

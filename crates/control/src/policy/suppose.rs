@@ -159,6 +159,23 @@ pub fn ask(
     Ok(suppose(registry, definitions, case, Circumstance { in_force, now, spent_today })?.explained())
 }
 
+/// What would become of a call now, and nothing else.
+///
+/// # Errors
+/// When it names an agent or a tool that is not there.
+pub fn decision(
+    registry: &Registry,
+    definitions: &Definitions,
+    case: &Case,
+    now: Timestamp,
+) -> Result<Decision, ControlError> {
+    let Some(in_force) = InForce::newest(registry, &case.agent) else {
+        return not_found(format!("There is no agent named {}.", case.agent), "List them: `ostler get agents`.");
+    };
+    let under = Circumstance { in_force, now, spent_today: Some(0) };
+    Ok(suppose(registry, definitions, case, under)?.answered().decision)
+}
+
 /// A call, under these circumstances.
 pub(crate) fn suppose<'a>(
     registry: &'a Registry,

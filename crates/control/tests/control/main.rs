@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod autonomy;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]
 mod cedar;
+#[cfg(test)]
+mod change;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(crate) fn applied(text: &str) -> ControlEvent {
         revision: descriptor.revision(),
         descriptor: descriptor.canonical(),
     });
-    ControlEvent::Applied { resources: each.collect(), by: "admin".to_owned() }
+    ControlEvent::Applied { resources: each.collect(), by: "admin".to_owned(), reason: String::new() }
 }
 
 /// A provider knows the revisions that its own descriptor maps.

@@ -1,6 +1,7 @@
 //! One example of each control event at least, and of each shape within it that is persisted.
 
 use domain::budget::{BudgetKey, Meter, Subject, Window};
+use domain::change::{Base, Change, Closed, Differs, Direction, Proposal, Rehearsal, Target};
 use domain::clock::Timestamp;
 use domain::control::{
     Applied, CapChange, Channel, ControlEvent, HumanCase, KeyHolder, Kind, Scope, StandingGrant, Webhook,
@@ -12,7 +13,7 @@ use serde_json::json;
 use crate::part::{approval, digest, email, name, session};
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 19;
+pub(crate) const KINDS: usize = 22;
 
 /// A number per kind, dense.
 pub(crate) fn number(event: &ControlEvent) -> usize {
@@ -36,6 +37,9 @@ pub(crate) fn number(event: &ControlEvent) -> usize {
         ControlEvent::GrantRevoked { .. } => 16,
         ControlEvent::ChannelSet { .. } => 17,
         ControlEvent::ChannelRemoved { .. } => 18,
+        ControlEvent::ChangeProposed { .. } => 19,
+        ControlEvent::ChangeDecided { .. } => 20,
+        ControlEvent::ChangeClosed { .. } => 21,
     }
 }
 
@@ -49,7 +53,7 @@ pub(crate) fn examples() -> Vec<ControlEvent> {
         descriptor: json!({"kind": "Any", "metadata": {"name": "ledger-read"}, "weight": 0.5}),
     });
     let mut all = vec![
-        ControlEvent::Applied { resources: resources.to_vec(), by: by() },
+        ControlEvent::Applied { resources: resources.to_vec(), by: by(), reason: String::new() },
         ControlEvent::Deleted { of: Kind::Agent, name: name("finance"), by: by() },
         ControlEvent::PersonAdded { person: name("ana"), groups: vec![name("finance-platform")] },
         ControlEvent::KeyRevoked { id: "key-1".to_owned() },
@@ -84,7 +88,14 @@ pub(crate) fn examples() -> Vec<ControlEvent> {
     all.extend(channels());
     all.extend(budgets());
     all.extend(grants());
+    all.extend(changes());
     all
+}
+
+/// What was added to kinds that there were.
+pub(crate) fn added() -> Vec<ControlEvent> {
+    let reason = "quarter's end".to_owned();
+    vec![ControlEvent::Applied { resources: Vec::new(), by: "admin".to_owned(), reason }]
 }
 
 fn webhooks() -> [ControlEvent; 4] {
@@ -198,5 +209,57 @@ fn budgets() -> [ControlEvent; 4] {
         },
         raised(Subject::Agent(name("finance")), Some(approval())),
         raised(Subject::Session(session()), None),
+    ]
+}
+
+fn changes() -> [ControlEvent; 5] {
+    let (of, agent) = (Kind::Agent, name("finance"));
+    let descriptor = json!({"kind": "Any", "metadata": {"name": "finance"}});
+    let applied = Applied { kind: of, name: agent.clone(), revision: digest("wider"), descriptor };
+    let text = "most it can spend a day: 40 -> 400 USD".to_owned();
+    let change = Change { of, name: agent.clone(), direction: Direction::Widens, text, agents: vec![agent.clone()] };
+    let differs = Differs {
+        call: approval().call,
+        agent: agent.clone(),
+        capability: "email-draft".to_owned(),
+        value_usd_micros: Some(1_500_000_000),
+        before: "ask".to_owned(),
+        after: "allow".to_owned(),
+    };
+    let target = Target { of, name: agent };
+    let every = Proposal {
+        applies: vec![applied],
+        deletes: vec![Target { of: Kind::Policy, name: name("house") }],
+        base: vec![Base { target, revision: Some(digest("descriptor")) }],
+        changes: vec![change],
+        by: "person/ana".to_owned(),
+        reason: "quarter's end".to_owned(),
+        expires_at: Timestamp(1_795_305_600_000),
+        rehearsal: Some(Rehearsal { sessions: 20, calls: 200, changed: 3, differ: vec![differs] }),
+    };
+    let some = Proposal { deletes: Vec::new(), reason: String::new(), rehearsal: None, ..every.clone() };
+    let proposed = |proposal| ControlEvent::ChangeProposed { name: name("change-12"), proposal };
+    [
+        proposed(every),
+        proposed(some),
+        ControlEvent::ChangeDecided {
+            name: name("change-12"),
+            person: name("ben"),
+            approved: true,
+            reason: "agreed".to_owned(),
+            in_force: true,
+        },
+        ControlEvent::ChangeClosed {
+            name: name("change-12"),
+            how: Closed::Withdrawn,
+            by: "person/ana".to_owned(),
+            reason: "not yet".to_owned(),
+        },
+        ControlEvent::ChangeClosed {
+            name: name("change-13"),
+            how: Closed::Superseded,
+            by: "person/ben".to_owned(),
+            reason: "the agent changed meanwhile".to_owned(),
+        },
     ]
 }

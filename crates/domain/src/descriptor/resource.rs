@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::diagnostic::Finding;
 use super::field::{Field, Mapping, Reading, Shape, Writer};
 use super::node::{Node, shown};
-use super::shape::Text;
+use super::shape::{Text, Truth};
 use crate::control::Kind;
 use crate::id::Name;
 
@@ -32,6 +32,8 @@ pub struct Metadata {
     pub owner: Name,
     /// Words for people to sort by.
     pub labels: BTreeMap<String, String>,
+    /// Whether a change that widens its authority waits for a second person. Of agents only.
+    pub protected: bool,
 }
 
 /// A kind's `spec`.
@@ -43,7 +45,12 @@ const NAME: Field<Name> = Field::required("name", "What others call it by: 1 to 
 const OWNER: Field<Name> =
     Field::required("owner", "The group that answers for it, and approves when nobody else is named.");
 const LABELS: Field<BTreeMap<String, Text<200>>> = Field::new("labels", "Words for people to sort by.");
-const METADATA_FIELDS: Mapping = Mapping { rows: &[NAME.row(), OWNER.row(), LABELS.row()], not_yet: &["protected"] };
+const PROTECTED: Field<Truth> = Field::new(
+    "protected",
+    "true: a change that widens its authority waits for a second person. Of agents only; absent: false.",
+);
+const METADATA_FIELDS: Mapping =
+    Mapping { rows: &[NAME.row(), OWNER.row(), LABELS.row(), PROTECTED.row()], not_yet: &[] };
 
 impl Shape for Metadata {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
@@ -51,15 +58,21 @@ impl Shape for Metadata {
         let name = fields.required(&NAME, reading);
         let owner = fields.required(&OWNER, reading);
         let labels = fields.optional(&LABELS, reading);
+        let protected = fields.optional(&PROTECTED, reading);
         let labels = labels?.unwrap_or_default().into_iter().map(|(key, Text(value))| (key, value)).collect();
-        Some(Metadata { name: name?, owner: owner?, labels })
+        Some(Metadata { name: name?, owner: owner?, labels, protected: protected?.is_some_and(|Truth(said)| said) })
     }
 
     fn write(&self) -> Value {
         let labels: BTreeMap<_, _> =
             self.labels.iter().map(|(key, value)| (key.clone(), Text(value.clone()))).collect();
         let some = (!labels.is_empty()).then_some(&labels);
-        Writer::default().put(&NAME, &self.name).put(&OWNER, &self.owner).put_some(&LABELS, some).done()
+        Writer::default()
+            .put(&NAME, &self.name)
+            .put(&OWNER, &self.owner)
+            .put_some(&LABELS, some)
+            .put_some(&PROTECTED, self.protected.then_some(&Truth(true)))
+            .done()
     }
 
     fn schema() -> Value {
@@ -127,6 +140,13 @@ impl<S: Spec> Shape for Resource<S> {
         let fields = Envelope::<S>::MAPPING.open(node, reading)?;
         let version = fields.required(&Envelope::<S>::API_VERSION, reading);
         let metadata = fields.required(&Envelope::<S>::METADATA, reading);
+        if metadata.as_ref().is_some_and(|metadata| metadata.protected) && S::KIND != Kind::Agent {
+            let at = node.get("metadata").map_or_else(|| node.at.clone(), |metadata| metadata.at.clone());
+            let finding = Finding::new(&at, format!("`protected` is for agents, not for a {}", S::KIND));
+            reading
+                .wrong(finding.help("protect the agents that use it: what widens them waits, wherever it is changed"));
+            return None;
+        }
         let spec = fields.required(&Envelope::<S>::SPEC, reading);
         version?;
         Some(Resource { metadata: metadata?, spec: spec? })

@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 use self::past::Decided;
 use self::progress::Progress;
+use super::changes::{self, Shown};
 use super::{Body, Id};
 use crate::app::{App, commits};
 use crate::auth::Who;
@@ -95,12 +96,24 @@ pub(crate) struct Task {
     pub text: String,
 }
 
-/// Everything that waits, what is worth most first.
-pub(crate) async fn list(State(app): State<App>, _: Who) -> ApiResult<Json<Vec<Waiting>>> {
-    Ok(Json(waiting(&app).await?))
+/// One thing that waits for people.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Item {
+    /// A call.
+    Call(Box<Waiting>),
+    /// A change of authority.
+    Change(Box<Shown>),
 }
 
-/// Everything that waits, what is worth most first. A session that cannot be read does not hide the others.
+/// Everything that waits: calls, what is worth most first, then changes of authority.
+pub(crate) async fn list(State(app): State<App>, _: Who) -> ApiResult<Json<Vec<Item>>> {
+    let calls = waiting(&app).await?.into_iter().map(|waiting| Item::Call(Box::new(waiting)));
+    let changes = changes::waiting(&app).into_iter().map(|shown| Item::Change(Box::new(shown)));
+    Ok(Json(calls.chain(changes).collect()))
+}
+
+/// Every call that waits, what is worth most first. A session that cannot be read does not hide the others.
 pub(crate) async fn waiting(app: &App) -> ApiResult<Vec<Waiting>> {
     detailed(app, app.log.inbox().await?).await
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use control::apply;
-use control::error::ControlError;
+use axum::response::Response;
+use control::apply::{self, Came, Wish};
 use control::policy::check::{self, Definitions, Wrong};
 use control::readiness::Condition;
 use control::registry::{AgentEntry, Entry, Registry};
+use domain::change::Target;
 use domain::control::{Kind, Scope};
 use domain::descriptor::{self, Descriptor, Diagnostic, Policy, PolicySource, Protocol, Transport};
 use domain::id::{Digest, Name};
@@ -17,6 +17,7 @@ use domain::principal::Autonomy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::changes::{self, Unmade};
 use super::triggers::{self, Shown};
 use super::{Body, Params, Segments};
 use crate::app::App;
@@ -30,6 +31,9 @@ pub(crate) struct Files {
     files: Vec<File>,
     #[serde(default)]
     dry_run: bool,
+    /// Why; kept with the change.
+    #[serde(default)]
+    reason: String,
 }
 
 /// A file, and the files that it refers to, by the paths as they are written in it.
@@ -42,20 +46,21 @@ pub(crate) struct File {
     attachments: BTreeMap<String, String>,
 }
 
-/// Applies all descriptors of all files, or none.
-pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Files>) -> ApiResult<Json<Value>> {
-    who.admin()?;
+/// Applies all descriptors of all files, or none: at once, or, where they widen a protected agent, once a second person
+/// said yes.
+pub(crate) async fn apply(State(app): State<App>, who: Who, Body(files): Body<Files>) -> ApiResult<Json<Came>> {
     let descriptors = parse_all(&files.files)?;
     if descriptors.iter().any(|descriptor| reads_tools(&app, descriptor)) {
         look_up(&app, &descriptors).await?;
     }
     let policies: Vec<Policy> = apply::policies(&descriptors).cloned().collect();
-    match apply::apply(&app.gate, &who.0, descriptors, files.dry_run).await {
-        Ok(applied) => Ok(Json(json!({ "applied": applied }))),
-        Err(ControlError::Policies(wrong)) => {
+    let wish = Wish { applies: descriptors, reason: files.reason.clone(), dry_run: files.dry_run, ..Wish::default() };
+    match changes::make(&app, &who, wish).await {
+        Ok(came) => Ok(Json(came)),
+        Err(Unmade::Policies(wrong)) => {
             Err(unfit(wrong.iter().map(|one| misfit(&files.files, &policies, one)).collect()))
         }
-        Err(error) => Err(error.into()),
+        Err(Unmade::Refused(error)) => Err(error),
     }
 }
 
@@ -280,12 +285,11 @@ pub(crate) async fn delete(
     State(app): State<App>,
     who: Who,
     Segments((kind, name)): Segments<(Kind, Name)>,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<Response> {
     if kind == Kind::Capability && app.gate.registry().policies().next().is_some() {
         app.gate.defined(app.gateway.definitions(&app.gate.registry()).await);
     }
-    apply::delete(&app.gate, &who.0, kind, &name).await?;
-    Ok(StatusCode::NO_CONTENT)
+    changes::delete(&app, &who, Target { of: kind, name }).await
 }
 
 /// The JSON Schema of descriptors.

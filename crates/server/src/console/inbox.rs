@@ -15,6 +15,7 @@ use super::page::{Reader, page, token_field};
 use super::session::Csrf;
 use super::words::{ago, mark, money, notes};
 use crate::api::Id;
+use crate::api::changes;
 use crate::api::inbox::past::{Decided, Outcome};
 use crate::api::inbox::stats;
 use crate::api::inbox::{self, Waiting, past};
@@ -27,9 +28,11 @@ pub(crate) async fn list(State(app): State<App>, reader: Reader) -> ApiResult<Re
     let (mine, others): (Vec<_>, Vec<_>) = all.iter().partition(|waiting| waiting.is_for(&reader.who));
     let now = app.clock.now();
     let stats = stats::of(&past::of(&app, None).await?);
+    let asked = changes::waiting(&app);
     let body = html! {
+        @for shown in &asked { (super::changes::one(shown, &reader, now)) }
         (together(&mine))
-        @if all.is_empty() { p { "Nothing waits for anybody. What needs consent, or a word on a write in doubt, comes here." } }
+        @if all.is_empty() && asked.is_empty() { p { "Nothing waits for anybody. What needs consent, a second person, or a word on a write in doubt, comes here." } }
         @for waiting in &mine { (one(waiting, &reader, now)) }
         @if !mine.is_empty() && !others.is_empty() { h2 { "For others to decide" } }
         @for waiting in &others { (one(waiting, &reader, now)) }
@@ -40,6 +43,11 @@ pub(crate) async fn list(State(app): State<App>, reader: Reader) -> ApiResult<Re
 
 /// `/inbox/{id}`.
 pub(crate) async fn show(State(app): State<App>, reader: Reader, Id(id): Id<String>) -> ApiResult<Response> {
+    let change = changes::waiting(&app).into_iter().find(|shown| shown.id.as_str() == id);
+    if let Some(shown) = change {
+        let one = super::changes::one(&shown, &reader, app.clock.now());
+        return Ok(page(&reader, "Inbox", &html! { p { a href="/inbox" { "All that waits" } } (one) }));
+    }
     let found = inbox::waiting(&app).await?.into_iter().find(|waiting| waiting.id == id);
     let gone = || ApiError::not_found(format!("{id} in the inbox any more: somebody may have answered it"));
     let waiting = found.ok_or_else(gone)?;

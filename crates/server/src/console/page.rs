@@ -9,6 +9,7 @@ use domain::id::Digest;
 use maud::{DOCTYPE, Markup, html};
 
 use super::session::Csrf;
+use crate::api::changes;
 use crate::app::App;
 use crate::auth::Who;
 use crate::error::ApiError;
@@ -43,7 +44,8 @@ impl FromRequestParts<App> for Reader {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let who = Who::from_request_parts(parts, app).await?;
-        Ok(Reader { who, csrf: parts.extensions.get::<Csrf>().cloned(), waiting: app.log.inbox().await?.len() })
+        let waiting = app.log.inbox().await?.len() + changes::waiting(app).len();
+        Ok(Reader { who, csrf: parts.extensions.get::<Csrf>().cloned(), waiting })
     }
 }
 
@@ -109,7 +111,7 @@ pub(crate) async fn of_error(app: &App, who: Option<Who>, csrf: Option<Csrf>, re
     let body = html! { p.refused { (error.reason()) } p { (error.next()) } };
     let mut shown = match who {
         Some(who) => {
-            let waiting = app.log.inbox().await.map_or(0, |inbox| inbox.len());
+            let waiting = app.log.inbox().await.map_or(0, |inbox| inbox.len()) + changes::waiting(app).len();
             page(&Reader { who, csrf, waiting }, "That did not work", &body)
         }
         None => plain(error.status(), "That did not work", &body),

@@ -8,6 +8,7 @@ mod attached;
 mod attached_calls;
 mod bounds;
 mod browser;
+mod changes;
 mod channels;
 mod console;
 mod events;

@@ -136,6 +136,20 @@ async fn answers_are_what_the_description_says() {
     let applied =
         "apiVersion: agent.os/v1\nkind: Agent\nmetadata: {name: a, owner: o}\nspec:\n  model: {provider: p, name: m}\n";
     check(&description, "apply", "200", &stage.apply(applied).await.ok());
+    let protected = applied.replace("owner: o", "owner: o, protected: true");
+    check(&description, "apply", "200", &stage.apply(&protected).await.ok());
+    check(&description, "apply", "200", &stage.apply(&protected.replace("name: m", "name: n")).await.ok());
+    for (operation, path) in
+        [("listInbox", "/api/inbox"), ("listChanges", "/api/changes"), ("listRevisions", "/api/agents/a/revisions")]
+    {
+        check(&description, operation, "200", &stage.get(path).await.ok());
+    }
+    check(
+        &description,
+        "rollback",
+        "200",
+        &stage.post("/api/agents/a/rollback", json!({ "dry_run": true })).await.ok(),
+    );
 }
 
 #[tokio::test]

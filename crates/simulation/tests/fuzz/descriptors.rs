@@ -42,7 +42,7 @@ pub(crate) fn applied(read: &[Descriptor]) -> ControlEvent {
         revision: descriptor.revision(),
         descriptor: descriptor.canonical(),
     });
-    ControlEvent::Applied { resources: each.collect(), by: "admin".to_owned() }
+    ControlEvent::Applied { resources: each.collect(), by: "admin".to_owned(), reason: String::new() }
 }
 
 pub(crate) fn happened(registry: &Registry, event: ControlEvent) -> Result<Registry, String> {
