@@ -108,7 +108,7 @@ pub(crate) fn must_wait(
         })
     };
     let agents_only = named.iter().all(|one| one.kind == Kind::Agent && is_theirs(&one.name));
-    if agents_only && proposal.deletes.is_empty() {
+    if agents_only && !named.is_empty() && proposal.deletes.is_empty() {
         return Ok(true);
     }
     let reason = format!("{person} may propose a change of a protected agent of their own group, and nothing else.");

@@ -130,6 +130,7 @@ async fn looking_changes_nothing() {
         let path = match route.path() {
             sessions if sessions.contains("/sessions/{id}") => sessions.replace("{id}", session),
             "/api/events" => "/api/events?follow=false".to_owned(),
+            "/api/agents/{name}/revisions" => "/api/agents/note-keeper/revisions".to_owned(),
             other => other.replace("{call}", call).replace("{id}", id).replace("{agent}", "note-keeper"),
         };
         for method in ["GET", "HEAD"] {
