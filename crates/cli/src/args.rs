@@ -260,6 +260,18 @@ pub(crate) enum Command {
         #[arg(long, default_value = "It happened.")]
         result: String,
     },
+    /// Undo what a session did outside: shows the plan, asks once, and runs it. Needs a person's key: `--as PERSON`.
+    #[command(after_help = examples::UNDO)]
+    Undo {
+        /// The session, or an unmistakable ending of its id.
+        session: String,
+        /// Do not ask: undo what the plan says.
+        #[arg(short, long)]
+        yes: bool,
+        /// Why; kept with each consent that it takes.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
     /// Hold a session where it is, until it is resumed.
     #[command(after_help = examples::SUSPEND)]
     Suspend {

@@ -27,6 +27,7 @@ pub(crate) mod store;
 pub(crate) mod together;
 pub(crate) mod top;
 pub(crate) mod trace;
+pub(crate) mod undo;
 pub(crate) mod up;
 pub(crate) mod webhook;
 

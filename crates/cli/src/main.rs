@@ -70,6 +70,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         },
         Command::Deny { approval, reason } => commands::inbox::deny(&global, &approval, &reason).await,
         Command::Resolve { call, say, result } => commands::inbox::resolve(&global, &call, say, &result).await,
+        Command::Undo { session, yes, reason } => commands::undo::undo(&global, &session, (&reason, yes)).await,
         Command::Suspend { session, reason } => commands::stop::suspend(&global, &session, &reason).await,
         Command::Resume { session } => commands::stop::resume(&global, &session).await,
         Command::Kill { session, reason } => commands::stop::kill(&global, &session, &reason).await,

@@ -33,6 +33,7 @@ pub mod replay;
 pub mod schedules;
 pub mod start;
 pub mod thaw;
+pub mod undo;
 pub mod webhooks;
 
 pub use decide::{Overtaken, Query, Verdict, Want};

@@ -42,7 +42,7 @@ pub use agent::{
     INTERNAL, INTERNAL_MEMORY, INTERNAL_WRITES, Instructions, Limits, Memory, Model, On, OnExhausted, OnePer, Promote,
     ToolUse, Trigger,
 };
-pub use capability::{Capability, CapabilitySpec};
+pub use capability::{Capability, CapabilitySpec, Undo};
 pub use diagnostic::Diagnostic;
 pub use mcp_server::{DEFAULT_TIMEOUT_MS, McpServer, McpServerSpec, Transport};
 pub use model_provider::{

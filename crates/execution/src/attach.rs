@@ -228,6 +228,20 @@ impl Runtime {
         self.hear(told, wait).await
     }
 
+    /// Uses a capability in a session that starts like this, where there is none: for whoever knows on whose behalf it is.
+    /// The same call made again is the same call, as it is for a client.
+    ///
+    /// # Errors
+    /// Where nothing was begun, or nobody knows.
+    pub async fn attach_as(&self, start: Start, wanted: Use, wait: Duration) -> Result<CallReply, AttachError> {
+        let start = Start { attached: true, ..start };
+        let (agent, session) = (start.principal.link.agent.clone(), start.principal.link.session);
+        let (listener, told) = mpsc::unbounded_channel();
+        let what = What::Call { wanted, listener };
+        self.ask(session, Request { agent, start: Some(Box::new(start)), what })?;
+        self.hear(told, wait).await
+    }
+
     /// How an attached agent's capability call stands, once it has ended or `wait` is over. `None`: there is no such
     /// open call, and no result that nobody was told.
     ///

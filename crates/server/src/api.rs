@@ -23,6 +23,7 @@ pub(crate) mod shadow;
 pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod triggers;
+pub(crate) mod undo;
 pub(crate) mod webhooks;
 
 use axum::extract::{Form, FromRequest, FromRequestParts, Path, Query, Request};

@@ -51,6 +51,8 @@ pub(crate) struct App {
     pub data: Arc<std::path::Path>,
     /// The place of whoever makes a backup.
     pub backing_up: Arc<tokio::sync::Semaphore>,
+    /// The place of whoever undoes something: one at a time, so that no effect is undone twice.
+    pub undoing: Arc<tokio::sync::Mutex<()>>,
     /// What `/mcp` remembers between requests.
     pub mcp: Arc<crate::mcp::Mcp>,
     /// Webhooks out, and how it goes with them.

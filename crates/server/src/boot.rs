@@ -113,6 +113,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         past: Arc::default(),
         data: config.data.as_path().into(),
         backing_up: Arc::new(tokio::sync::Semaphore::new(1)),
+        undoing: Arc::default(),
         webhooks: webhooks.clone(),
         serving: serving.clone(),
         secrets: Arc::new(config.secrets),

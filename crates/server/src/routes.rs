@@ -94,6 +94,8 @@ pub const ROUTES: &[Route] = &[
     post("/api/sessions/{id}/suspend", |at| on(at, stop::suspend)),
     post("/api/sessions/{id}/resume", |at| on(at, stop::resume)),
     post("/api/sessions/{id}/kill", |at| on(at, stop::kill)),
+    get("/api/sessions/{id}/undo", |at| on(at, api::undo::plan)),
+    post("/api/sessions/{id}/undo", |at| on(at, api::undo::undo)),
     get("/api/calls/{call}/explain", |at| on(at, calls::explain)),
     post("/api/calls/{call}/resolve", |at| on(at, calls::resolve)),
     get("/api/inbox", |at| on(at, inbox::list)),

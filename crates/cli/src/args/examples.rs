@@ -233,6 +233,16 @@ Examples:
   ostler resolve 7f91.5 did-not --as ana     it is sent again, under the same consent
   ostler resolve 7f91.5 abandon --as ana";
 
+pub(super) const UNDO: &str = "\
+Examples:
+  ostler undo 7f91                         the plan; nothing is undone
+  ostler undo 7f91 --as ana --reason \"wrong month\"
+  ostler undo 7f91 --as ana --yes          does not ask
+
+A capability says how it is undone (`undo: {use: NAME, args: {id: result.id}}`), and the agent lists
+that capability, too. Newest effect first, each a call like any other; it stops where one cannot be
+undone at once, and says what is left. Exit codes: 0 all is undone, 1 something failed, 4 it waits.";
+
 pub(super) const SUSPEND: &str = "\
 Examples:
   ostler suspend 7f91 --reason \"let me look first\"

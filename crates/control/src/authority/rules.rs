@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::fields::Both;
 
+/// What changes, each with the way that it goes; `None`: it cannot be told.
+pub(super) type Said = Option<Vec<(Direction, String)>>;
+
 /// What is said of some fields.
 pub(super) struct Rule {
     /// Their paths. What lies beneath one belongs to it.
@@ -40,7 +43,7 @@ pub(super) enum How {
     /// It bears on nothing that may happen.
     Neither(&'static str),
     /// Something of its own; `None`: it cannot be told.
-    Own(fn(&Both<'_>) -> Option<Vec<(Direction, String)>>),
+    Own(fn(&Both<'_>) -> Said),
 }
 
 /// What a number counts.
@@ -88,7 +91,7 @@ impl Rule {
 }
 
 impl How {
-    fn say(&self, at: &[&str], both: &Both<'_>) -> Option<Vec<(Direction, String)>> {
+    fn say(&self, at: &[&str], both: &Both<'_>) -> Said {
         let differs = |path: &&&str| lookup(&both.old, path) != lookup(&both.new, path);
         let path = at.iter().find(differs)?;
         let (old, new) = (lookup(&both.old, path), lookup(&both.new, path));
@@ -131,24 +134,13 @@ fn there(words: &str, (old, new): (&Value, &Value), when_there: Direction) -> (D
     }
 }
 
-fn within(
-    words: &str,
-    unit: Unit,
-    absent: f64,
-    (old, new): (&Value, &Value),
-    more: Direction,
-) -> Option<Vec<(Direction, String)>> {
+fn within(words: &str, unit: Unit, absent: f64, (old, new): (&Value, &Value), more: Direction) -> Said {
     let bound = |value: &Value| if value.is_null() { Some(absent) } else { number(value) };
     let shown = |value: &Value| if value.is_null() { counted(unit, absent) } else { figure(unit, value) };
     amount(words, (bound(old)?, bound(new)?), (shown(old), shown(new)), more)
 }
 
-fn amount(
-    words: &str,
-    (old, new): (f64, f64),
-    (was, is): (String, String),
-    more: Direction,
-) -> Option<Vec<(Direction, String)>> {
+fn amount(words: &str, (old, new): (f64, f64), (was, is): (String, String), more: Direction) -> Said {
     let less = if more == Direction::Widens { Direction::Narrows } else { Direction::Widens };
     let direction = match new.partial_cmp(&old)? {
         std::cmp::Ordering::Greater => more,
@@ -164,7 +156,7 @@ fn listed(
     (gained, wider): (&str, Direction),
     (lost, narrower): (&str, Direction),
     (old, new): (&Value, &Value),
-) -> Option<Vec<(Direction, String)>> {
+) -> Said {
     let (old, new) = (words(old)?, words(new)?);
     let more = new.difference(&old).map(|word| (wider, format!("{gained} {word}")));
     let mut said: Vec<_> = more.chain(old.difference(&new).map(|word| (narrower, format!("{lost} {word}")))).collect();

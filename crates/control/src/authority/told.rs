@@ -11,10 +11,8 @@ use domain::id::Name;
 use serde_json::{Map, Value};
 
 use super::fields::Both;
-use super::rules::{leaves, lookup, number, plain};
+use super::rules::{Said, leaves, lookup, number, plain};
 use crate::registry::{AgentEntry, Registry};
-
-type Said = Option<Vec<(Direction, String)>>;
 
 /// The capability that a tool is, where it is one of the gateway's.
 pub(super) fn external(tool: &CapabilityRef) -> Option<&Name> {

@@ -92,12 +92,6 @@ pub(crate) fn examples() -> Vec<ControlEvent> {
     all
 }
 
-/// What was added to kinds that there were.
-pub(crate) fn added() -> Vec<ControlEvent> {
-    let reason = "quarter's end".to_owned();
-    vec![ControlEvent::Applied { resources: Vec::new(), by: "admin".to_owned(), reason }]
-}
-
 fn webhooks() -> [ControlEvent; 4] {
     let added = |webhook| ControlEvent::WebhookAdded { name: name("office"), webhook, by: "admin".to_owned() };
     let every = Webhook {
@@ -135,7 +129,11 @@ fn channels() -> [ControlEvent; 3] {
 /// What came to have fields since: the old lines still read.
 pub(crate) fn added() -> Vec<ControlEvent> {
     let [ControlEvent::WebhookAdded { name, webhook, by }, ..] = webhooks() else { panic!("a webhook is added first") };
-    vec![ControlEvent::WebhookAdded { name, webhook: Webhook { for_people: true, ..webhook }, by }]
+    let reason = "quarter's end".to_owned();
+    vec![
+        ControlEvent::WebhookAdded { name, webhook: Webhook { for_people: true, ..webhook }, by },
+        ControlEvent::Applied { resources: Vec::new(), by: "admin".to_owned(), reason },
+    ]
 }
 
 /// What policies and bounds of tools brought: a Policy as it is recorded, and a budget of a tool's.

@@ -42,6 +42,17 @@ pub struct CapabilitySpec {
     pub sensitive: Option<BTreeSet<String>>,
     /// What of its answers may be relied upon though the rest may not.
     pub vouches: Vouches,
+    /// How what it did is undone; `None`: Ostler cannot.
+    pub undo: Option<Undo>,
+}
+
+/// How a call is undone: by a call of another capability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undo {
+    /// The capability that undoes it. Whoever undoes it must be allowed to use it.
+    pub by: Name,
+    /// Its arguments, each an expression over `args` and `result`, those of the call that is undone.
+    pub args: BTreeMap<String, Expression>,
 }
 
 impl CapabilitySpec {
@@ -86,6 +97,47 @@ impl Shape for OverArguments {
     }
 }
 
+/// An expression over `args` and `result`.
+struct OverCall(Expression);
+
+impl Shape for OverCall {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        read_expression(node, &["args", "result"], reading).map(OverCall)
+    }
+
+    fn write(&self) -> Value {
+        self.0.source().into()
+    }
+
+    fn schema() -> Value {
+        expression_schema()
+    }
+}
+
+const UNDO_USE: Field<Name> = Field::required("use", "The Capability that undoes it; the agent must list it, too.");
+const UNDO_ARGS: Field<BTreeMap<String, OverCall>> =
+    Field::required("args", "Its arguments: expressions over args and result of the call, such as {id: result.id}.");
+const UNDO_FIELDS: Mapping = Mapping { rows: &[UNDO_USE.row(), UNDO_ARGS.row()], not_yet: &[] };
+
+impl Shape for Undo {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        let fields = UNDO_FIELDS.open(node, reading)?;
+        let (by, args) = (fields.required(&UNDO_USE, reading), fields.required(&UNDO_ARGS, reading));
+        let args = args?.into_iter().map(|(name, OverCall(value))| (name, value)).collect();
+        Some(Undo { by: by?, args })
+    }
+
+    fn write(&self) -> Value {
+        let args: BTreeMap<_, _> =
+            self.args.iter().map(|(name, value)| (name.clone(), OverCall(value.clone()))).collect();
+        Writer::default().put(&UNDO_USE, &self.by).put(&UNDO_ARGS, &args).done()
+    }
+
+    fn schema() -> Value {
+        UNDO_FIELDS.schema()
+    }
+}
+
 const SERVER: Field<Name> = Field::required("server", "The McpServer that has the tool.");
 const TOOL: Field<Word> = Field::required("tool", "The tool, as the server calls it.");
 const EFFECT: Field<Chosen<Effect>> = Field::new("effect", "What a call changes outside. Absent: irreversible.");
@@ -110,6 +162,7 @@ const NAMED_BY: Field<Vec<Word>> =
     Field::new("named_by", "Paths of its answers by which a request names a record: a title, an author.");
 const WHEN_NAMED: Field<BTreeMap<String, Vec<Word>>> =
     Field::new("vouches_when_named", "The same as vouches, for those records that the request names.");
+const UNDO: Field<Undo> = Field::new("undo", "How what it did is undone. Absent: Ostler cannot.");
 const FIELDS: Mapping = Mapping {
     rows: &[
         SERVER.row(),
@@ -124,8 +177,9 @@ const FIELDS: Mapping = Mapping {
         VOUCHES.row(),
         NAMED_BY.row(),
         WHEN_NAMED.row(),
+        UNDO.row(),
     ],
-    not_yet: &["undo"],
+    not_yet: &[],
 };
 
 impl Shape for CapabilitySpec {
@@ -143,6 +197,7 @@ impl Shape for CapabilitySpec {
         let vouches = fields.optional(&VOUCHES, reading);
         let named_by = fields.optional(&NAMED_BY, reading);
         let when_named = fields.optional(&WHEN_NAMED, reading);
+        let undo = fields.optional(&UNDO, reading);
         let effect = effect?.map_or(Effect::Irreversible, |Chosen(effect)| effect);
         Some(CapabilitySpec {
             server: server?,
@@ -159,6 +214,7 @@ impl Shape for CapabilitySpec {
                 named_by: named_by?.unwrap_or_default().into_iter().map(|Word(path)| path).collect(),
                 when_named: paths(when_named?),
             },
+            undo: undo?,
         })
     }
 
@@ -181,6 +237,7 @@ impl Shape for CapabilitySpec {
             .put_some(&VOUCHES, written(&self.vouches.fields).as_ref())
             .put_some(&NAMED_BY, (!named_by.is_empty()).then_some(&named_by))
             .put_some(&WHEN_NAMED, written(&self.vouches.when_named).as_ref())
+            .put_some(&UNDO, self.undo.as_ref())
             .done()
     }
 

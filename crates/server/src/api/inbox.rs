@@ -137,7 +137,7 @@ async fn detailed(app: &App, items: Vec<InboxItem>) -> ApiResult<Vec<Waiting>> {
     for waiting in &mut all {
         waiting.similar = similar(waiting, &past);
         waiting.batch = batch::shape(waiting);
-        waiting.undone = undone(waiting.effect);
+        waiting.undone = undone(app, waiting);
     }
     all.sort_by_key(|waiting| (Reverse(waiting.weight()), waiting.since, waiting.call));
     Ok(all)
@@ -155,14 +155,12 @@ fn similar(waiting: &Waiting, past: &[Decided]) -> Vec<Decided> {
     past.iter().filter(is_like).take(SIMILAR).cloned().collect()
 }
 
-fn undone(effect: Option<Effect>) -> String {
-    let words = match effect {
-        Some(Effect::Read) => "It changes nothing.",
-        Some(Effect::Idempotent | Effect::Write) => "Ostler cannot undo it by itself.",
-        Some(Effect::Irreversible) => "It cannot be undone.",
-        None => "Nobody knows whether it can be undone.",
-    };
-    words.to_owned()
+/// Whether it can be undone, told before it is done.
+fn undone(app: &App, waiting: &Waiting) -> String {
+    match waiting.what.parse::<Name>() {
+        Ok(capability) => super::undo::foretold(app, &waiting.agent, &capability, waiting.effect),
+        Err(_) => "Nobody knows whether it can be undone.".to_owned(),
+    }
 }
 
 async fn trace(app: &App, session: SessionId) -> Result<Trace, String> {

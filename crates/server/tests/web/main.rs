@@ -29,6 +29,7 @@ mod stage;
 mod stopping;
 mod top;
 mod triggers;
+mod undo;
 mod upstream;
 mod vendor;
 mod waiting;

@@ -104,6 +104,7 @@ async fn answers_are_what_the_description_says() {
         ("waitForSession", format!("/api/sessions/{session}/wait")),
         ("traceSession", format!("/api/sessions/{session}/trace")),
         ("explainCall", format!("/api/calls/{call}/explain")),
+        ("planUndo", format!("/api/sessions/{session}/undo")),
         ("listInbox", "/api/inbox".to_owned()),
         ("listResults", "/api/results".to_owned()),
         ("cost", "/api/cost?by=session".to_owned()),

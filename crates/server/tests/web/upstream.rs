@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 pub(crate) struct Upstream {
     /// The arguments of every draft.
     drafts: Mutex<Vec<Value>>,
+    /// The id of every draft that was deleted.
+    deleted: Mutex<Vec<String>>,
     /// Whether a draft is taken and never answered.
     hangs: AtomicBool,
     drafted: Notify,
@@ -34,6 +36,10 @@ impl Upstream {
 
     pub(crate) fn drafts(&self) -> Vec<Value> {
         self.drafts.lock().unwrap().clone()
+    }
+
+    pub(crate) fn deleted(&self) -> Vec<String> {
+        self.deleted.lock().unwrap().clone()
     }
 
     pub(crate) fn hang(&self, yes: bool) {
@@ -76,6 +82,8 @@ fn tools() -> Value {
             "type": "object", "required": ["to", "amount_usd"],
             "properties": { "to": text("To whom"), "subject": text("About"), "body": text("What"),
                             "amount_usd": { "type": "number" }, "invoice_id": text("Which") } } },
+        { "name": "delete_draft", "description": "Deletes a draft.", "inputSchema": {
+            "type": "object", "required": ["id"], "properties": { "id": text("Which") } } },
     ])
 }
 
@@ -85,6 +93,9 @@ async fn call(upstream: &Upstream, params: &Value) -> Value {
             "invoice_id": params["arguments"]["invoice_id"], "company": "acme", "vendor_name": "Harborline <Freight>",
             "invoice_date": "2026-09-06", "due_date": "2026-10-06", "amount": 4180.0, "status": "open",
         }] })
+    } else if params["name"] == "delete_draft" {
+        upstream.deleted.lock().unwrap().push(params["arguments"]["id"].as_str().unwrap_or_default().to_owned());
+        json!({ "deleted": params["arguments"]["id"] })
     } else {
         let drafts = {
             let mut drafts = upstream.drafts.lock().unwrap();
