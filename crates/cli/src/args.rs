@@ -2,6 +2,7 @@
 //! before anything is asked.
 
 mod budget;
+mod change;
 mod channel;
 mod examples;
 mod grant;
@@ -17,6 +18,7 @@ use domain::id::Name;
 use domain::session::Phase;
 
 pub(crate) use budget::{Budget, Topup};
+pub(crate) use change::{Apply, Rollback};
 pub(crate) use channel::{Channel, SetChannel};
 pub(crate) use grant::{AddGrant, Grant};
 pub(crate) use onboard::{Onboard, With};
@@ -92,17 +94,7 @@ pub(crate) enum Command {
     },
     /// Apply descriptors: all of them, or none.
     #[command(after_help = examples::APPLY)]
-    Apply {
-        /// Files, or directories of *.yaml; `-` reads standard input.
-        #[arg(short, long = "file", required = true, value_name = "FILE|DIR")]
-        files: Vec<PathBuf>,
-        /// Say what would change, and change nothing.
-        #[arg(long)]
-        dry_run: bool,
-        /// Why; kept with the change, and shown to whoever approves it.
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
+    Apply(Apply),
     /// Say in plain words how files would change authority, and change nothing.
     #[command(after_help = examples::DIFF)]
     Diff {
@@ -112,19 +104,7 @@ pub(crate) enum Command {
     },
     /// Go back to a revision that an agent had: a change like any other.
     #[command(after_help = examples::ROLLBACK)]
-    Rollback {
-        /// The agent.
-        agent: Name,
-        /// Which, or the beginning of it, as `revisions` prints it. Absent: the one before.
-        #[arg(long, value_name = "REVISION")]
-        to: Option<String>,
-        /// Why.
-        #[arg(long, default_value = "")]
-        reason: String,
-        /// Say what would change, and change nothing.
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Rollback(Rollback),
     /// List the revisions that an agent had: since when, by whom and why.
     #[command(after_help = examples::REVISIONS)]
     Revisions {

@@ -39,11 +39,9 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Demo(demo) => commands::demo::demo(&global, demo).await,
         Command::Up(up) => commands::up::up(&global, up).await,
         Command::Init { name, file } => commands::init::init(&global, &name, file).await,
-        Command::Apply { files, dry_run, reason } => commands::apply::apply(&global, &files, (&reason, dry_run)).await,
+        Command::Apply(apply) => commands::apply::apply(&global, &apply).await,
         Command::Diff { files } => commands::apply::diff(&global, &files).await,
-        Command::Rollback { agent, to, reason, dry_run } => {
-            commands::changes::rollback(&global, &agent, (to.as_deref(), &reason), dry_run).await
-        }
+        Command::Rollback(rollback) => commands::changes::rollback(&global, &rollback).await,
         Command::Revisions { agent } => commands::changes::revisions(&global, &agent).await,
         Command::Withdraw { change, reason } => commands::changes::withdraw(&global, &change, &reason).await,
         Command::Get { what, name } => commands::get::get(&global, &what, name.as_ref()).await,

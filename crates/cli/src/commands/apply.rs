@@ -8,7 +8,7 @@ use anyhow::Context;
 use domain::descriptor::Diagnostic;
 use serde_json::{Value, json};
 
-use crate::args::{Format, Global};
+use crate::args::{Apply, Format, Global};
 use crate::client::{Client, Failure, Outcome};
 use crate::commands::changes;
 use crate::output::{self, items, text};
@@ -17,9 +17,10 @@ use crate::output::{self, items, text};
 const STDIN: (&str, &str) = ("-", "<stdin>");
 
 /// Applies files, or directories of `*.yaml`.
-pub(crate) async fn apply(global: &Global, files: &[PathBuf], (reason, dry_run): (&str, bool)) -> Outcome {
+pub(crate) async fn apply(global: &Global, apply: &Apply) -> Outcome {
     let client = Client::find(global)?;
-    let applied = send(&client, files, (reason, dry_run)).await?;
+    let dry_run = apply.dry_run;
+    let applied = send(&client, &apply.files, (&apply.reason, dry_run)).await?;
     output::print(global.output, &applied, |value| summary(value, dry_run))?;
     if global.output == Format::Table {
         say_what_is_missing(&applied);

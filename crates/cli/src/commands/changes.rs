@@ -5,7 +5,7 @@ use domain::clock::Timestamp;
 use domain::id::Name;
 use serde_json::{Value, json};
 
-use crate::args::{Format, Global};
+use crate::args::{Format, Global, Rollback};
 use crate::client::{Client, Failure, Outcome};
 use crate::output::{self, ago, items, text};
 
@@ -83,24 +83,20 @@ pub(crate) fn differs(global: &Global, came: &Value) -> Outcome {
 }
 
 /// Goes back to a revision.
-pub(crate) async fn rollback(
-    global: &Global,
-    agent: &Name,
-    (to, reason): (Option<&str>, &str),
-    dry_run: bool,
-) -> Outcome {
+pub(crate) async fn rollback(global: &Global, rollback: &Rollback) -> Outcome {
+    let Rollback { agent, to, reason, dry_run } = rollback;
     let client = Client::find(global)?;
     let body = json!({ "to": to, "reason": reason, "dry_run": dry_run });
     let came = client.post(&format!("/api/agents/{agent}/rollback"), body).await?;
     output::print(global.output, &came, |came| {
         let revision: String = text(&items(&came["applied"])[0], "revision").chars().take(12).collect();
-        match (dry_run, came.get("waits")) {
+        match (*dry_run, came.get("waits")) {
             (true, _) => format!("{agent} would go back to {revision}"),
             (false, None) => format!("{agent} is back at {revision}"),
             (false, Some(_)) => format!("{agent} goes back to {revision} once a second person says yes"),
         }
     })?;
-    told(global, &came, dry_run)
+    told(global, &came, *dry_run)
 }
 
 /// The revisions that an agent had, and what waits to become one.

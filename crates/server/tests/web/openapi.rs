@@ -137,6 +137,13 @@ async fn answers_are_what_the_description_says() {
     let applied =
         "apiVersion: agent.os/v1\nkind: Agent\nmetadata: {name: a, owner: o}\nspec:\n  model: {provider: p, name: m}\n";
     check(&description, "apply", "200", &stage.apply(applied).await.ok());
+}
+
+#[tokio::test]
+async fn what_is_said_of_changes_is_what_the_description_says() {
+    let (stage, description) = described().await;
+    let applied =
+        "apiVersion: agent.os/v1\nkind: Agent\nmetadata: {name: a, owner: o}\nspec:\n  model: {provider: p, name: m}\n";
     let protected = applied.replace("owner: o", "owner: o, protected: true");
     check(&description, "apply", "200", &stage.apply(&protected).await.ok());
     check(&description, "apply", "200", &stage.apply(&protected.replace("name: m", "name: n")).await.ok());
