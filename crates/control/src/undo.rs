@@ -82,7 +82,7 @@ pub fn foretold(registry: &Registry, agent: &Name, (capability, effect): (&Name,
         },
         (None, Some(Effect::Irreversible)) => "It cannot be undone.".to_owned(),
         (None, Some(Effect::Read | Effect::Idempotent | Effect::Write)) => {
-            "It cannot be undone by Ostler: its capability names no `undo`.".to_owned()
+            "Ostler cannot undo it: its capability names no `undo`.".to_owned()
         }
         (None, None) => "Nobody knows whether it can be undone.".to_owned(),
     }

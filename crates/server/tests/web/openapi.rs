@@ -144,6 +144,7 @@ async fn what_is_said_of_changes_is_what_the_description_says() {
     let (stage, description) = described().await;
     let applied =
         "apiVersion: agent.os/v1\nkind: Agent\nmetadata: {name: a, owner: o}\nspec:\n  model: {provider: p, name: m}\n";
+    stage.apply(applied).await.ok();
     let protected = applied.replace("owner: o", "owner: o, protected: true");
     check(&description, "apply", "200", &stage.apply(&protected).await.ok());
     check(&description, "apply", "200", &stage.apply(&protected.replace("name: m", "name: n")).await.ok());

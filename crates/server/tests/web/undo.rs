@@ -82,9 +82,9 @@ async fn what_cannot_be_undone_is_said_before_it_is_approved_and_in_the_plan() {
     let stage = Stage::with_agents().await;
     let ana = stage.person("ana", "finance-platform").await;
     let item = stage.consent_wanted().await;
-    assert_eq!(item["undone"], "It cannot be undone by Ostler: its capability names no `undo`.");
+    assert_eq!(item["undone"], "Ostler cannot undo it: its capability names no `undo`.");
     let page = Browser::sign_in(&stage, "ana").await.page("/inbox").await;
-    assert!(page.contains("It cannot be undone by Ostler"), "{page}");
+    assert!(page.contains("Ostler cannot undo it: "), "{page}");
     stage.by(&ana, "POST", &format!("/api/inbox/{}/approve", item["id"].as_str().unwrap()), "{}").await.ok();
     stage.rests(&json!({ "session": item["session"] })).await;
     let undo = format!("/api/sessions/{}/undo", item["session"].as_str().unwrap());
