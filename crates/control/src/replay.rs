@@ -207,7 +207,7 @@ fn worlds(
     changed: &Changed<'_>,
 ) -> Result<BTreeMap<Pos, (Registry, Registry)>, ControlError> {
     let resources = changed.descriptors.iter().map(applied).collect();
-    let event = ControlEvent::Applied { resources, by: String::new() };
+    let event = ControlEvent::Applied { resources, by: String::new(), reason: String::new() };
     let (mut registry, mut left) = (Registry::default(), records);
     let mut worlds = BTreeMap::new();
     for pos in positions.collect::<BTreeSet<_>>() {

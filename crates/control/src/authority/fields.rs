@@ -78,7 +78,7 @@ const AGENT: &[Rule] = &[
     rule(&["spec.autonomy.promote.critical"], Most("critical differences that it may show", Count, "any number")),
     rule(&["spec.limits.turns"], MostOf("most turns of a session", Count, 60.0)),
     rule(&["spec.limits.wall"], Most("longest that a session may take", Time, NO_LIMIT)),
-    rule(&["spec.limits.depth"], Own(told::depth)),
+    rule(&["spec.limits.depth"], MostOf("how deep it may delegate", Count, 3.0)),
     rule(&["spec.memory"], Own(told::memory)),
     rule(&["spec.triggers"], Own(told::triggers)),
     rule(&["spec.concurrency.one_per", "spec.concurrency.key"], Other("what is worked on one at a time")),

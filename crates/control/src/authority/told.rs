@@ -172,13 +172,6 @@ pub(super) fn escalation(both: &Both<'_>) -> Said {
     }
 }
 
-pub(super) fn depth(both: &Both<'_>) -> Said {
-    let of = |document| number(lookup(document, "spec.limits.depth"));
-    let (old, new) = (of(&both.old)?, of(&both.new)?);
-    let direction = if new > old { Direction::Widens } else { Direction::Narrows };
-    Some(vec![(direction, format!("how deep it may delegate: {old} -> {new}"))])
-}
-
 pub(super) fn triggers(both: &Both<'_>) -> Said {
     let by_name = |document| {
         let Some(list) = lookup(document, "spec.triggers").as_array() else { return Some(BTreeMap::new()) };
