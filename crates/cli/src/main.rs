@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, InboxView};
+use crate::args::{Cli, Command};
 use crate::client::Outcome;
 use crate::commands::inbox::Yes;
 
@@ -56,8 +56,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Events(events) => commands::events::events(&global, events).await,
         Command::Channel(channel) => commands::channel::channel(&global, channel).await,
         Command::Webhook(webhook) => commands::webhook::webhook(&global, webhook).await,
-        Command::Inbox { what: None } => commands::inbox::list(&global).await,
-        Command::Inbox { what: Some(InboxView::Stats) } => commands::inbox::stats(&global).await,
+        Command::Inbox { what } => commands::inbox::inbox(&global, what).await,
         Command::Grant(grant) => commands::grant::grant(&global, grant).await,
         Command::Approve { approvals, like, reason, edit, seen } => match (approvals.as_slice(), &like) {
             ([approval], None) => commands::inbox::approve(&global, approval, &reason, Yes { edit, seen }).await,

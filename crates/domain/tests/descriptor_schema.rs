@@ -18,8 +18,11 @@ const SHIPPED: [&str; 9] = [
 ];
 
 fn of(kind: &str, spec: Value) -> Value {
-    json!({"apiVersion": "agent.os/v1", "kind": kind, "spec": spec,
-           "metadata": {"name": "n", "owner": "o", "labels": {"tier": "production"}}})
+    let mut metadata = json!({"name": "n", "owner": "o", "labels": {"tier": "production"}});
+    if kind == "Agent" {
+        metadata["protected"] = true.into();
+    }
+    json!({"apiVersion": "agent.os/v1", "kind": kind, "spec": spec, "metadata": metadata})
 }
 
 /// One descriptor, or two, of each kind that between them say everything that can be said.
@@ -61,7 +64,8 @@ fn everything() -> Vec<Value> {
             json!({"server": "s", "tool": "t", "effect": "write", "value_usd": "args.a * 2",
             "cost_usd": 0.002, "labels": ["x"], "output_trust": "trusted", "egress": false, "sensitive": ["iban", "to"],
             "vouches": {"result.id": ["id"]}, "named_by": ["result.title"],
-            "vouches_when_named": {"result.guests": ["cc", "to"]}}),
+            "vouches_when_named": {"result.guests": ["cc", "to"]},
+            "undo": {"use": "u", "args": {"id": "result.id"}}}),
         ),
         of(
             "McpServer",

@@ -5,7 +5,7 @@ use domain::id::{ApprovalId, CallId};
 use domain::provenance::{Provenance, Source};
 use serde_json::{Value, json};
 
-use crate::args::{Format, Global, Say};
+use crate::args::{Format, Global, InboxView, Say};
 use crate::client::{Client, Failure, Outcome};
 use crate::commands::{changes, inbox_id};
 use crate::output::{self, ago, items, text};
@@ -13,15 +13,22 @@ use crate::output::{self, ago, items, text};
 /// How many characters of an argument a list shows.
 const SHOWN: usize = 300;
 
-/// Lists what waits for people.
-pub(crate) async fn list(global: &Global) -> Outcome {
+/// Lists what waits for people, or says what answering takes.
+pub(crate) async fn inbox(global: &Global, what: Option<InboxView>) -> Outcome {
+    match what {
+        None => list(global).await,
+        Some(InboxView::Stats) => stats(global).await,
+    }
+}
+
+async fn list(global: &Global) -> Outcome {
     let client = Client::find(global)?;
     let inbox = client.get("/api/inbox").await?;
     output::print(global.output, &inbox, words)
 }
 
 /// What answering takes, and how it is done.
-pub(crate) async fn stats(global: &Global) -> Outcome {
+async fn stats(global: &Global) -> Outcome {
     let client = Client::find(global)?;
     output::print(global.output, &client.get("/api/inbox/stats").await?, told)
 }

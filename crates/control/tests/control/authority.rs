@@ -240,8 +240,6 @@ fn every_field_of_every_descriptor_is_classified() {
         let mut found = BTreeSet::new();
         paths(&schema["$defs"][kind.to_string()], "", &mut found);
         found.retain(|path| !["apiVersion", "kind", "metadata.name"].contains(&path.as_str()));
-        // Of other kinds it is refused when it is read.
-        found.retain(|path| kind == Kind::Agent || path != "metadata.protected");
         assert!(found.len() > 5, "{kind}: {found:?}");
         let known = classified(kind);
         let beneath = |path: &String| {

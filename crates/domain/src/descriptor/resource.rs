@@ -162,6 +162,12 @@ impl<S: Spec> Shape for Resource<S> {
     }
 
     fn schema() -> Value {
-        Envelope::<S>::MAPPING.schema()
+        let mut schema = Envelope::<S>::MAPPING.schema();
+        if S::KIND != Kind::Agent
+            && let Some(fields) = schema["properties"]["metadata"]["properties"].as_object_mut()
+        {
+            fields.remove("protected");
+        }
+        schema
     }
 }
