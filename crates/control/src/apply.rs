@@ -292,6 +292,7 @@ fn outcomes(
     resources: &[Applied],
     (changes, proposed): (&[Change], bool),
 ) -> Vec<Outcome> {
+    let definitions = gate.definitions();
     let each = resources.iter().zip(changes).map(|(applied, &change)| {
         let (kind, name, revision) = (applied.kind, applied.name.clone(), applied.revision);
         let ready = match kind {

@@ -146,7 +146,7 @@ fn policy() -> ControlEvent {
     let descriptor = json!({"apiVersion": "agent.os/v1", "kind": "Policy", "metadata": {"name": "house", "owner": "risk"},
         "spec": {"agents": ["finance"], "cedar": cedar}});
     let applied = Applied { kind: Kind::Policy, name: name("house"), revision: digest("policy"), descriptor };
-    ControlEvent::Applied { resources: vec![applied], by: "admin".to_owned() }
+    ControlEvent::Applied { resources: vec![applied], by: "admin".to_owned(), reason: String::new() }
 }
 
 /// More uses of a tool in one hour.
