@@ -101,8 +101,8 @@ async fn govern(world: &World, store: Arc<Faulty>, node: &str) -> Result<(Log, A
 /// Applies the population's descriptors and adds the people, before there is any node.
 pub(crate) async fn found(world: &World) -> Result<(), ControlError> {
     let (_, gate) = govern(world, world.store.clone(), NODE).await?;
-    // In some worlds a model has one place: whoever comes second waits, and not many may.
-    let few = Chance::new(world.seed, "places").per_mille(300);
+    // In some worlds a model has one place: whoever comes second waits, and not many may. World 0 is the plain one.
+    let few = world.seed != 0 && Chance::new(world.seed, "places").per_mille(300);
     let places = if few { "script: simulation, limits: {concurrent: 1, queue: 3}," } else { "script: simulation," };
     let text = AGENTS.replacen("script: simulation,", places, 1);
     let descriptors = parse_file("agents.yaml", &text, &|_| None).expect("the population is described well");
